@@ -1,0 +1,69 @@
+"""The commands: arguments in, exit code out.
+
+Each function takes what follows the command's name and returns the exit code:
+0 done, 1 it could not be done, 2 the command line is wrong.  What went wrong is one
+line on stderr.  Imports are lazy: the client never loads the server.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from chatroom.errors import ChatroomError, UsageError
+
+
+def server(argv: Sequence[str] | None = None) -> int:
+    """Run the server until it is told to stop."""
+
+    def run() -> int:
+        from chatroom.config import read_settings
+
+        settings = read_settings(argv)
+        from chatroom.server.app import serve
+
+        return serve(settings)
+
+    return _guarded("chat-server", run)
+
+
+def client(argv: Sequence[str] | None = None) -> int:
+    """Run the client until its user leaves."""
+
+    def run() -> int:
+        from chatroom.client.app import main
+
+        return main(list(argv) if argv is not None else None)
+
+    return _guarded("chat-client", run)
+
+
+def _guarded(name: str, run: Callable[[], int]) -> int:
+    """Call *run*; what a person has to know of its failure is one line on stderr."""
+    _open_standard_files()
+    try:
+        return run()
+    except UsageError as error:
+        return _complain(name, error, 2)
+    except ChatroomError as error:
+        return _complain(name, error, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(name: str, error: ChatroomError, code: int) -> int:
+    try:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+    except OSError:
+        return code  # Nobody reads it; the code still tells.
+    return code
+
+
+def _open_standard_files() -> None:
+    """Let 0, 1 and 2 be open: a socket that got such a number would be written to."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -1,0 +1,95 @@
+"""A room is a log: numbered entries, the newest of them held in memory.
+
+``RoomLog`` counts from 1 without a gap and holds a bounded tail.  What an entry is, it
+does not know: only that it has a size (``len``).  Must not know: rooms, members, files.
+
+Order of calls: ``append`` in the order of the numbers; ``page`` at any time.
+"""
+
+from collections.abc import Sized
+from typing import Generic, TypeVar
+
+Entry = TypeVar("Entry", bound=Sized)
+
+MAX_PAGE = 200
+"""Entries in a page (protocol.md, section 3)."""
+ENTRY_OVERHEAD = 48
+"""What an entry costs beyond its size: an object header and its place in the list."""
+
+
+class RoomLog(Generic[Entry]):
+    """The tail of one room's log.
+
+    *keep* entries and *keep_bytes* bytes at most are held (0: no limit), and always
+    the newest one, whatever its size.
+    """
+
+    __slots__ = ("_entries", "_first", "_keep", "_keep_bytes", "_start", "size")
+
+    def __init__(self, keep: int = 0, keep_bytes: int = 0, *, last_id: int = 0) -> None:
+        self._keep = keep
+        self._keep_bytes = keep_bytes
+        # The list's first _start entries are dropped already: they are cut off in
+        # one piece when they outweigh the rest, which makes a drop O(1).
+        self._entries: list[Entry] = []
+        self._start = 0
+        self._first = last_id + 1
+        self.size = 0
+        """Bytes held, overhead included."""
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._start
+
+    @property
+    def oldest_id(self) -> int:
+        """The id of the oldest entry held; of an empty log, that of the next one."""
+        return self._first
+
+    @property
+    def last_id(self) -> int:
+        """The id of the newest entry; 0 where there has never been one."""
+        return self._first + len(self) - 1
+
+    def append(self, entry: Entry) -> None:
+        """Hold *entry* under the next id, and drop what is over the bounds."""
+        self._entries.append(entry)
+        self.size += len(entry) + ENTRY_OVERHEAD
+        count = len(self._entries) - self._start
+        while count > 1 and (
+            (self._keep and count > self._keep)
+            or (self._keep_bytes and self.size > self._keep_bytes)
+        ):
+            self._drop_oldest()
+            count -= 1
+
+    def page(
+        self, *, after: int | None = None, before: int | None = None, limit: int = 50
+    ) -> tuple[int, list[Entry], bool]:
+        """Return (id of the first, entries, more): see protocol.md, section 3.
+
+        At most *limit* entries just after an id, just before one, or the newest;
+        always oldest first.  *more* tells of entries held further on in the
+        direction asked (without an id: older ones).
+        """
+        end = self.last_id + 1
+        if after is not None:
+            low = max(after + 1, self._first)
+            high = min(low + limit, end)
+            more = high < end
+        else:
+            high = end if before is None else min(before, end)
+            low = max(high - limit, self._first)
+            more = low > self._first
+        if low >= high:
+            return end, [], False
+        offset = self._start - self._first
+        return low, self._entries[low + offset : high + offset], more
+
+    def _drop_oldest(self) -> None:
+        self.size -= len(self._entries[self._start]) + ENTRY_OVERHEAD
+        # Let go of the entry now; the list is shortened when half of it is dropped.
+        self._start += 1
+        self._first += 1
+        if self._start * 2 > len(self._entries):
+            del self._entries[: self._start]
+            self._start = 0

@@ -1,0 +1,364 @@
+"""JSON objects to requests, and messages to frames (protocol.md, sections 1, 3, 4).
+
+Decoding trusts nothing and never raises: a payload that is not what the tables say
+becomes an ``Invalid`` with the error code to answer it.  Encoding writes compact JSON
+with the keys in the order of the tables, and never more than a frame holds.
+Must not know: who sent a payload, and what follows from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from json.encoder import encode_basestring as _quote
+from math import isfinite
+from typing import TYPE_CHECKING, NoReturn
+
+from chatroom.core import messages, requests
+from chatroom.core.log import MAX_PAGE
+from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME, _pack_length, frame
+
+if TYPE_CHECKING:
+    from chatroom.core.messages import Message, Tellable
+    from chatroom.core.requests import Invalid, Request
+
+MAX_DEPTH = 32
+MAX_INTEGER = 2**53 - 1
+MAX_REF = 64
+"""Code points of a ``ref``."""
+MAX_DATA = 64
+"""Code points of a ping's ``data``."""
+
+
+class Malformed(Exception):
+    """A payload, or a field of it, that is not as the tables say."""
+
+
+# -- decoding -------------------------------------------------------------------
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Malformed(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not isfinite(value):
+        raise Malformed("a number is too large to be finite")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_scan: Callable[[str, int], tuple[object, int]]
+_scan = _decoder.scan_once  # type: ignore[attr-defined]
+
+
+def decode_object(payload: bytes | bytearray) -> dict[str, object]:
+    """Return the JSON object in *payload*; raise ``Malformed`` where there is none.
+
+    Stricter than ``json.loads``: no UTF-16, no BOM, no NaN, no lone surrogate, no
+    nesting that could end in a ``RecursionError``.
+    """
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        raise Malformed("the frame is not UTF-8") from None
+    # Brackets in strings count too: only where there are many is a closer look due.
+    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise Malformed(f"the frame nests deeper than {MAX_DEPTH}")
+    try:
+        # decode() looks for white space around the object, in Python code: slower
+        # than the object itself, and needed only where there is any.
+        value, end = _scan(text, 0) if text[0] == "{" else (None, 0)
+        if end != len(text):
+            value = _decoder.decode(text)
+    except (ValueError, StopIteration, RecursionError):
+        # ValueError is also an integer of more digits than Python likes to read.
+        raise Malformed("the frame is not JSON") from None
+    if type(value) is not dict:
+        raise Malformed("the frame is not a JSON object")
+    # Strict UTF-8 has no surrogate: one can only have come in as an escape.
+    if "\\u" in text and _has_surrogate(value):
+        raise Surrogate(value)
+    return value
+
+
+class Surrogate(Malformed):
+    """A lone surrogate in a string; the object is there all the same."""
+
+    def __init__(self, value: dict[str, object]) -> None:
+        super().__init__("a string holds half a character (a lone surrogate)")
+        self.value = value
+
+
+def decode_request(payload: bytes | bytearray) -> Request:
+    """Return the request in *payload*, or the ``Invalid`` that stands for it."""
+    try:
+        value = decode_object(payload)
+    except Surrogate as wrong:
+        return _invalid(str(wrong), wrong.value)
+    except Malformed as wrong:
+        return requests.Invalid("malformed", str(wrong))
+    kind = value.get("type")
+    if kind == "say":
+        # The one hot request: looked at before the table of all.
+        text, ref = value.get("text"), value.get("ref", "-")
+        if type(text) is str and type(ref) is str and 0 < len(ref) <= MAX_REF:
+            return requests.Say(text, ref if "ref" in value else None)
+    if type(kind) is not str:
+        return _invalid("the frame has no type", value)
+    build = _BUILDERS.get(kind)
+    if build is None:
+        shown = kind[:32]
+        return requests.Invalid(
+            "unknown-type", f"there is no frame of type {shown}", type=kind
+        )
+    try:
+        return build(value)
+    except Malformed as wrong:
+        return _invalid(str(wrong), value)
+
+
+def _invalid(text: str, value: dict[str, object]) -> Invalid:
+    kind, ref = value.get("type"), value.get("ref")
+    valid_ref = (
+        kind in ("say", "whisper")
+        and type(ref) is str
+        and 0 < len(ref) <= MAX_REF
+        and not _has_surrogate(ref)
+    )
+    return requests.Invalid(
+        "malformed",
+        text,
+        ref if valid_ref and isinstance(ref, str) else None,
+        kind if isinstance(kind, str) else None,
+    )
+
+
+def _depth(text: str) -> int:
+    """Return how deep *text* nests, strings left aside; linear in its length."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for char in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "}]":
+            depth -= 1
+    return deepest
+
+
+def _has_surrogate(value: object) -> bool:
+    if type(value) is str:
+        return not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)
+    if isinstance(value, dict):
+        return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
+    if isinstance(value, list):
+        return any(map(_has_surrogate, value))
+    return False
+
+
+Fields = dict[str, object]
+
+
+def _string(value: Fields, name: str) -> str:
+    found = value.get(name)
+    if type(found) is not str:
+        raise Malformed(f"{name} has to be a string")
+    return found
+
+
+def _maybe_string(value: Fields, name: str, longest: int | None = None) -> str | None:
+    if name not in value:
+        return None
+    found = _string(value, name)
+    if longest is not None and len(found) > longest:
+        raise Malformed(f"{name} has at most {longest} characters")
+    return found
+
+
+def _maybe_ref(value: Fields) -> str | None:
+    ref = _maybe_string(value, "ref", MAX_REF)
+    if ref == "":
+        raise Malformed(f"ref has 1 to {MAX_REF} characters")
+    return ref
+
+
+def _integer(value: Fields, name: str, low: int = 0, high: int = MAX_INTEGER) -> int:
+    found = value.get(name)
+    # type(): True is an int by isinstance.
+    if type(found) is not int or not low <= found <= high:
+        raise Malformed(f"{name} has to be an integer from {low} to {high}")
+    return found
+
+
+def _maybe_integer(value: Fields, name: str) -> int | None:
+    return _integer(value, name) if name in value else None
+
+
+def _hello(value: Fields) -> Request:
+    return requests.Hello(
+        _integer(value, "version"),
+        _maybe_string(value, "nick"),
+        _string(value, "room") if "room" in value else "lobby",
+        _maybe_string(value, "password"),
+        _maybe_string(value, "session"),
+    )
+
+
+def _say(value: Fields) -> Request:
+    return requests.Say(_string(value, "text"), _maybe_ref(value))
+
+
+def _whisper(value: Fields) -> Request:
+    return requests.Whisper(
+        _string(value, "to"), _string(value, "text"), _maybe_ref(value)
+    )
+
+
+def _history(value: Fields) -> Request:
+    after, before = _maybe_integer(value, "after"), _maybe_integer(value, "before")
+    if after is not None and before is not None:
+        raise Malformed("history goes after an id or before one, not both")
+    limit = _integer(value, "limit", 1, MAX_PAGE) if "limit" in value else 50
+    return requests.GetHistory(after, before, limit)
+
+
+_BUILDERS: dict[str, Callable[[Fields], Request]] = {
+    "hello": _hello,
+    "say": _say,
+    "whisper": _whisper,
+    "nick": lambda value: requests.Nick(_string(value, "nick")),
+    "join": lambda value: requests.Join(_string(value, "room")),
+    "who": lambda value: requests.Who(_maybe_string(value, "after")),
+    "rooms": lambda value: requests.ListRooms(_maybe_string(value, "after")),
+    "history": _history,
+    "leave": lambda value: requests.Leave(),
+    "ping": lambda value: requests.Ping(_maybe_string(value, "data", MAX_DATA)),
+    "pong": lambda value: requests.Pong(_maybe_string(value, "data", MAX_DATA)),
+    "op": lambda value: requests.Op(_string(value, "do")),
+}
+
+
+# -- encoding -------------------------------------------------------------------
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+_KEYS = {"sender": "from"}
+_FIELDS = {
+    kind: tuple((f.name, _KEYS.get(f.name, f.name)) for f in fields(kind))
+    for kind in (
+        messages.Welcome,
+        messages.RoomInfo,
+        messages.Whispered,
+        messages.Joined,
+        messages.Left,
+        messages.Renamed,
+        messages.Count,
+        messages.Topic,
+        messages.Warned,
+        messages.Kick,
+        messages.Error,
+        messages.Ping,
+        messages.Pong,
+    )
+}
+
+
+def encode_object(value: dict[str, object]) -> bytes:
+    """Return *value* as a frame."""
+    return frame(_to_json(value).encode())
+
+
+def encode(message: Tellable) -> bytes:
+    """Return *message* as a frame."""
+    if isinstance(message, messages.Message):
+        return encode_message(message)
+    if isinstance(message, messages.Members):
+        nicks = map(_to_bytes, message.members)
+        shown, more = _fitting(nicks, len(message.members))
+        return _page({"type": "members", "room": message.room}, "members", shown, more)
+    if isinstance(message, messages.RoomList):
+        sizes = (_to_bytes({"room": r, "count": n}) for r, n in message.rooms)
+        shown, more = _fitting(sizes, len(message.rooms))
+        return _page({"type": "rooms"}, "rooms", shown, more)
+    value: dict[str, object] = {"type": message.type}
+    for name, key in _FIELDS[type(message)]:
+        field = getattr(message, name)
+        if field is not None:
+            value[key] = field
+    return encode_object(value)
+
+
+def encode_message(message: Message) -> bytes:
+    """Return *message* as a frame; written by hand, as it is the hot one.
+
+    Nicks and room names hold nothing that JSON would escape (protocol.md, section 5).
+    """
+    tail = "}" if message.ref is None else f',"ref":{_quote(message.ref)}}}'
+    payload = (
+        f'{{"type":"message","id":{message.id},"room":"{message.room}",'
+        f'"from":"{message.sender}","text":{_quote(message.text)},'
+        f'"at":{message.at}{tail}'
+    ).encode()
+    return _pack_length(len(payload)) + payload
+
+
+def encode_history(
+    room: str,
+    log: str,
+    oldest_id: int,
+    frames: list[bytes],
+    more: bool,
+    *,
+    forward: bool,
+) -> bytes:
+    """Return a page of *frames* (of messages, oldest first) as a frame.
+
+    Where not all fit, the newest are left out if the page goes *forward* (it was
+    asked for with ``after``), else the oldest; *more* then holds in any case.
+    """
+    payloads = [whole[HEADER_SIZE:] for whole in frames]
+    if not forward:
+        payloads.reverse()
+    shown, left = _fitting(payloads, len(payloads))
+    if not forward:
+        shown.reverse()
+    head: Fields = {"type": "history", "room": room, "log": log, "oldest_id": oldest_id}
+    return _page(head, "messages", shown, more or left)
+
+
+_ENVELOPE = 512
+"""Bytes of a page around its items, at most: type, names and numbers."""
+
+
+def _fitting(items: Iterable[bytes], count: int) -> tuple[list[bytes], bool]:
+    """Return the first of *count* items that fit into a frame, and whether more."""
+    room = MAX_FRAME - _ENVELOPE
+    shown: list[bytes] = []
+    for item in items:
+        room -= len(item) + 1
+        if room < 0:
+            break
+        shown.append(item)
+    return shown, len(shown) < count
+
+
+def _page(head: Fields, name: str, items: list[bytes], more: bool) -> bytes:
+    start = f'{_to_json(head)[:-1]},"{name}":['.encode()
+    end = f'],"more":{"true" if more else "false"}}}'.encode()
+    return frame(start + b",".join(items) + end)
+
+
+def _to_bytes(value: object) -> bytes:
+    return _to_json(value).encode()
