@@ -1,0 +1,321 @@
+"""One connection: how its bytes move.  What they mean is its receiver's.
+
+    data_received(bytes)* eof_received()? connection_lost(reason)
+
+is what a receiver sees, ``connection_lost`` exactly once, from the loop and never from
+inside a call of its own.  After ``close`` or ``abort`` it sees no data any more.
+``output_queued`` comes when a write could not be sent at once, ``drained`` when output
+that stood in the way of reading has gone out.
+
+There are two ends.  ``close`` flushes, half-closes, and reads and drops until the peer
+closes too: a plain close with input unread makes the kernel reset the connection, and
+the last frame is lost on its way.  ``abort`` is at once.  This module is the one place
+that decides what an ``OSError`` of a socket means.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from enum import IntEnum
+from typing import Protocol
+
+from chatroom.net.address import Address
+from chatroom.net.buffers import OutputPool, OutputQueue
+from chatroom.net.loop import READ, WRITE, Loop, Timer
+
+READ_SIZE = 65536
+"""Bytes read at once: one turn of a fast sender, however much has come."""
+CONGESTED = 65536
+"""Unsent bytes above which a peer is not read: who asks for much pays for it."""
+LINGER = 5.0
+"""Seconds that a peer has to take its last frames, and again to close its side."""
+MAX_LINGER = 60.0
+"""Seconds that a close may last in all, however steadily the peer takes."""
+
+_RETRY = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ENOBUFS))
+_PEER_GONE = {
+    errno.ECONNRESET: "reset by peer",
+    errno.EPIPE: "closed by peer",
+    errno.ENOTCONN: "closed by peer",
+    errno.ECONNABORTED: "aborted",
+    errno.ESHUTDOWN: "closed by peer",
+    errno.ETIMEDOUT: "timed out",
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EHOSTDOWN: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ENETDOWN: "unreachable",
+    errno.ENETRESET: "reset by network",
+}
+
+
+def peer_gone(error: OSError) -> str | None:
+    """Return why *error* of a socket means that the peer is gone.
+
+    ``None`` means try again later.  Raises *error* itself where it means neither:
+    then the mistake is ours.
+    """
+    if error.errno in _RETRY:
+        return None
+    reason = _PEER_GONE.get(error.errno or 0)
+    if reason is None:
+        raise error
+    return reason
+
+
+class Receiver(Protocol):
+    """Who a transport works for; the order of calls is in the module's docstring."""
+
+    def data_received(self, data: bytes) -> None:
+        """*data* has come, in order."""
+
+    def eof_received(self) -> None:
+        """The peer sends nothing more; it may still read."""
+
+    def output_queued(self) -> None:
+        """The kernel did not take all of a write; ``unsent`` has grown."""
+
+    def drained(self) -> None:
+        """What was unsent has gone out far enough that reading goes on."""
+
+    def connection_lost(self, reason: str) -> None:
+        """The connection is over; nothing comes after this."""
+
+    def failed(self, error: Exception) -> None:
+        """Handling what came has raised *error*; it has to be reported."""
+
+
+class State(IntEnum):
+    """How far a connection is on its way to its end."""
+
+    OPEN = 0
+    FLUSHING = 1
+    """Asked to close; the last bytes are still on their way."""
+    DRAINING = 2
+    """Half-closed; what still comes is read and dropped."""
+    CLOSED = 3
+
+
+class Transport:
+    """A connected, non-blocking stream socket and its output queue."""
+
+    __slots__ = (
+        "_close_by",
+        "_loop",
+        "_pool",
+        "_queue",
+        "_sock",
+        "_timer",
+        "_watching",
+        "address",
+        "eof",
+        "paused",
+        "progress_at",
+        "receiver",
+        "state",
+    )
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        address: Address,
+        receiver: Receiver,
+        pool: OutputPool,
+    ) -> None:
+        sock.setblocking(False)
+        self._loop = loop
+        self._sock = sock
+        self._pool = pool
+        # Made when first needed: an empty deque is 760 bytes.
+        self._queue: OutputQueue | None = None
+        self._timer: Timer | None = None
+        self._close_by = 0.0
+        self.address = address
+        self.receiver = receiver
+        self.state = State.OPEN
+        self.eof = False
+        self.paused = False
+        self.progress_at = 0.0
+        """When unsent bytes appeared, or the peer last took some (seconds)."""
+        self._watching = READ
+        loop.watch(sock, READ, self)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes written and not taken by the kernel yet."""
+        return self._queue.size if self._queue is not None else 0
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much is unsent that the peer is not read."""
+        return self._queue is not None and self._queue.size > CONGESTED
+
+    # -- output ---------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send *data* now as far as the kernel takes it, and hold the rest."""
+        queue = self._queue
+        if queue is not None and queue.size:
+            if self.state == State.OPEN:
+                queue.append(data)
+                self.receiver.output_queued()
+            return
+        if self.state != State.OPEN:
+            return
+        try:
+            sent = self._sock.send(data)
+        except OSError as error:
+            reason = peer_gone(error)
+            if reason is not None:
+                self.abort(reason)
+                return
+            sent = 0
+        if sent == len(data):
+            return
+        if queue is None:
+            queue = self._queue = OutputQueue(self._pool)
+        queue.append(data, sent)
+        self.progress_at = self._loop.now
+        self._update()
+        self.receiver.output_queued()
+
+    def _flush(self) -> None:
+        queue = self._queue
+        if queue is None or not queue.size:
+            return
+        was_congested = queue.size > CONGESTED
+        try:
+            sent = self._sock.sendmsg(queue.buffers())
+        except OSError as error:
+            reason = peer_gone(error)
+            if reason is not None:
+                self.abort(reason)
+            return
+        queue.consume(sent)
+        self.progress_at = self._loop.now
+        if not queue.size:
+            self._queue = None
+            if self.state == State.FLUSHING:
+                self._half_close()
+        self._update()
+        if was_congested and not self.congested and self.state == State.OPEN:
+            self.receiver.drained()
+
+    # -- input ----------------------------------------------------------------
+
+    def pause_reading(self) -> None:
+        """Leave what comes in the kernel until ``resume_reading``."""
+        self.paused = True
+        self._update()
+
+    def resume_reading(self) -> None:
+        """Read again what comes."""
+        self.paused = False
+        self._update()
+
+    def ready(self, mask: int) -> None:
+        """Move bytes: called by the loop."""
+        if self.state == State.CLOSED:
+            return
+        if mask & WRITE:
+            self._flush()
+        if mask & READ and self._watching & READ:
+            self._read()
+
+    def failed(self, error: Exception) -> None:
+        """``ready`` has raised: the receiver reports it, the connection ends."""
+        self.receiver.failed(error)
+        self.abort("internal error")
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except OSError as error:
+            reason = peer_gone(error)
+            if reason is not None:
+                self.abort(reason)
+            return
+        if data:
+            if self.state == State.OPEN:
+                self.receiver.data_received(data)
+            return
+        self.eof = True
+        if self.state == State.OPEN:
+            self._update()
+            self.receiver.eof_received()
+        elif self.state == State.DRAINING:
+            self.abort("closed")
+        else:
+            self._update()
+
+    # -- the two ends ---------------------------------------------------------
+
+    def close(self) -> None:
+        """End the connection when what was written has been taken."""
+        if self.state != State.OPEN:
+            return
+        self.state = State.FLUSHING
+        self._close_by = self._loop.now + MAX_LINGER
+        self.progress_at = self._loop.now
+        if not self.unsent:
+            self._half_close()
+        self._update()
+        if self.state != State.CLOSED:
+            self._linger()
+
+    def abort(self, reason: str) -> None:
+        """End the connection now; what is unsent is lost."""
+        if self.state == State.CLOSED:
+            return
+        self.state = State.CLOSED
+        if self._watching:
+            self._loop.unwatch(self._sock)
+            self._watching = 0
+        if self._queue is not None:
+            self._queue.clear()
+            self._queue = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop.doom(self._sock.close)
+        self._loop.call_soon(lambda: self.receiver.connection_lost(reason))
+
+    def _half_close(self) -> None:
+        self.state = State.DRAINING
+        self.progress_at = self._loop.now
+        if self.eof:
+            self.abort("closed")
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.abort(peer_gone(error) or "closed")
+
+    def _linger(self) -> None:
+        """Set the deadline of an end that waits for the peer."""
+        due = min(self.progress_at + LINGER, self._close_by)
+        if due <= self._loop.now:
+            self.abort("closed")
+        else:
+            self._timer = self._loop.call_at(due, self._linger)
+
+    def _update(self) -> None:
+        """Watch for what this state needs; for nothing at all: not at all."""
+        if self.state == State.CLOSED:
+            return
+        wanted = WRITE if self.unsent else 0
+        if not self.eof and (
+            self.state != State.OPEN or not (self.paused or self.congested)
+        ):
+            wanted |= READ
+        if wanted == self._watching:
+            return
+        if not wanted:
+            self._loop.unwatch(self._sock)
+        elif self._watching:
+            self._loop.change(self._sock, wanted, self)
+        else:
+            self._loop.watch(self._sock, wanted, self)
+        self._watching = wanted

@@ -1,0 +1,351 @@
+"""The server: what it is made of, how it starts and how it stops.
+
+    serve(settings)    for the command line: open, say where, run, stop
+    Server(...)        the parts, for a test that brings its own loop
+
+Start: log, descriptors, listeners, then the line on stdout.  Stop (SIGTERM, SIGINT):
+listeners closed, everybody told, output flushed for a bounded time; a second signal
+ends it at once.  SIGHUP opens the log files anew.
+"""
+
+from __future__ import annotations
+
+import resource
+import secrets
+import signal
+import sys
+import traceback
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from chatroom import __version__
+from chatroom.config import (
+    LOG_BACKLOG,
+    MAX_UNFINISHED,
+    MIB,
+    RESERVED_DESCRIPTORS,
+    STOP_GRACE,
+    Settings,
+)
+from chatroom.core.chat import Chat, Rules
+from chatroom.core.messages import Ping
+from chatroom.core.moderation import Moderator
+from chatroom.net.address import Address, show
+from chatroom.net.buffers import OutputPool
+from chatroom.net.listener import Listener, open_listeners
+from chatroom.net.loop import Loop, Timer
+from chatroom.server.connection import Connection
+from chatroom.server.eventlog import EventLog, Sink
+from chatroom.server.rate import Bucket
+from chatroom.server.show import Show
+from chatroom.store.memory import MemoryStore
+from chatroom.wire.framing import MAX_FRAME
+
+if TYPE_CHECKING:
+    import socket
+
+LOG_RETRY = 0.25
+"""Seconds until log lines that nobody took are offered again."""
+MEMBER_BYTES = 2048
+"""What a plain member costs, beside what it has in transit."""
+
+
+class Server:
+    """All parts of a running server, and the connections."""
+
+    def __init__(self, settings: Settings, loop: Loop, log: EventLog) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.log = log
+        self.pool = OutputPool()
+        self.frames = Bucket(settings.rate, settings.burst)
+        on = self.frames.limited
+        self.bytes = Bucket(settings.rate_bytes if on else 0, settings.burst_bytes)
+        self.limited = on
+        self.store = MemoryStore(
+            secrets.token_hex(8), settings.keep, settings.keep_bytes
+        )
+        self.chat = Chat(
+            make_rules(settings),
+            lambda: secrets.token_urlsafe(16),
+            self.store.open_log,
+        )
+        self.show = Show(self.store, log, self.report_failure)
+        self.excused_until = 0.0
+        """Until then nobody is idle: it was us who stood still."""
+        self.connections: dict[Connection, None] = {}
+        self._unfinished: dict[Connection, None] = {}
+        self._listeners: list[Listener] = []
+        self._count_timer: Timer | None = None
+        self._log_timer: Timer | None = None
+        self._over_total = False
+        self._stopping = False
+        self._started = loop.now
+        loop.on_tick_end.append(self._end_tick)
+        loop.on_error = lambda error: self.report_failure(error, None)
+
+    # -- connections ----------------------------------------------------------
+
+    def listen(self, sockets: list[socket.socket]) -> list[Address]:
+        """Accept on *sockets*; return their addresses."""
+        for sock in sockets:
+            self._listeners.append(
+                Listener(
+                    self.loop,
+                    sock,
+                    self.accepted,
+                    lambda text: self.log.event("warning", "accept", text=text),
+                    lambda error: self.report_failure(error, None),
+                )
+            )
+        return [listener.address for listener in self._listeners]
+
+    def accepted(self, sock: socket.socket, address: Address) -> None:
+        """A new connection has come; it is unfinished until its hello is good."""
+        if self._stopping:
+            sock.close()
+            return
+        connection = Connection(self, sock, address)
+        self.connections[connection] = None
+        self._unfinished[connection] = None
+        self.show.totals.clients += 1
+        connection.note("info", "connect")
+        if len(self._unfinished) > MAX_UNFINISHED:
+            self._drop_unfinished()
+
+    def _drop_unfinished(self) -> None:
+        """Too many have not said hello: the oldest of the greediest address goes.
+
+        So a crowd that never speaks keeps out nobody but itself.
+        """
+        counts: dict[str, int] = {}
+        for connection in self._unfinished:
+            counts[connection.address] = counts.get(connection.address, 0) + 1
+        greediest = max(counts, key=counts.__getitem__)
+        oldest = next(c for c in self._unfinished if c.address == greediest)
+        del self._unfinished[oldest]
+        text = "too many connections have not said hello"
+        self.chat.refuse(oldest, "full", text, self.loop.now)
+
+    def welcomed(self, connection: Connection) -> None:
+        """The hello of *connection* was accepted."""
+        self._unfinished.pop(connection, None)
+
+    def forget(self, connection: Connection) -> None:
+        """*connection* is over."""
+        self.connections.pop(connection, None)
+        self._unfinished.pop(connection, None)
+        if self._stopping and not self.connections:
+            self.loop.stop()
+
+    def ping(self, connection: Connection) -> None:
+        """Ask *connection* whether it is there."""
+        connection.transport.write(connection.protocol.encode(Ping()))
+
+    def report_failure(self, error: Exception, connection: Connection | None) -> None:
+        """A mistake of ours: it is logged whole, and costs one connection at most."""
+        shown = "".join(traceback.format_exception(error))
+        if connection is not None:
+            connection.note("error", "failure", text=shown)
+            connection.transport.abort("internal error")
+        else:
+            self.log.event("error", "failure", text=shown)
+
+    def check_pool(self) -> None:
+        """Some output could not be sent: have the sum of all looked at."""
+        limit = self.settings.max_output_total
+        self._over_total = bool(limit) and self.pool.total > limit
+
+    # -- the end of a tick ----------------------------------------------------
+
+    def _end_tick(self) -> None:
+        chat = self.chat
+        if chat.effects:
+            effects, chat.effects = chat.effects, []
+            self.show.run(effects)
+            due = chat.next_count()
+            if due is not None and self._count_timer is None:
+                self._count_timer = self.loop.call_at(due, self._announce)
+        if self._over_total:
+            self._shed_output()
+        if self.log.flush() and self._log_timer is None:
+            self._log_timer = self.loop.call_later(LOG_RETRY, self._retry_log)
+
+    def _announce(self) -> None:
+        self._count_timer = None
+        self.chat.announce(self.loop.now)
+        due = self.chat.next_count()
+        if due is not None:
+            self._count_timer = self.loop.call_at(due, self._announce)
+
+    def _retry_log(self) -> None:
+        self._log_timer = None
+
+    def _shed_output(self) -> None:
+        """Too much is unsent in all: those who hold the most of it go."""
+        self._over_total = False
+        limit = self.settings.max_output_total
+        holders = sorted(
+            (c for c in self.connections if c.transport.unsent),
+            key=lambda c: c.transport.unsent,
+        )
+        while holders and self.pool.total > limit:
+            worst = holders.pop()
+            unsent = worst.transport.unsent
+            worst.transport.abort(f"{unsent} bytes unsent, the most of all")
+
+    # -- start and stop -------------------------------------------------------
+
+    def install_signals(self) -> None:
+        """Let the process's signals reach the loop."""
+        self.loop.on_signal(signal.SIGTERM, self.stop)
+        self.loop.on_signal(signal.SIGINT, self.stop)
+        self.loop.on_signal(signal.SIGHUP, self._reload)
+        self.loop.on_signal(signal.SIGCONT, self._continued)
+
+    def stop(self) -> None:
+        """Tell everybody and stop; called again: stop now."""
+        if self._stopping:
+            self.loop.stop()
+            return
+        self._stopping = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self.connections):
+            if connection.session is not None:
+                text = "the server is going down; come back in a while"
+                self.chat.kick(connection, "shutdown", text, self.loop.now)
+            else:
+                connection.transport.abort("shutdown")
+        if not self.connections:
+            self.loop.stop()
+        self.loop.call_later(STOP_GRACE, self.loop.stop)
+
+    def log_start(self, addresses: list[Address]) -> None:
+        """Write down what has started, and by what rules."""
+        settings = self.settings
+        changed = settings.changed()
+        moderator = self.chat.rules.moderator
+        self.log.event(
+            "info",
+            "start",
+            version=__version__,
+            listening=",".join(map(show, addresses)),
+            settings=" ".join(f"{k}={_plain(v)}" for k, v in changed.items())
+            or "defaults",
+            rules=f"{moderator.rule()}; {moderator.penalty()}",
+            memory=f"at most {worst_case_memory(settings) // MIB} MiB",
+        )
+
+    def log_stop(self) -> None:
+        """Write down what has been."""
+        totals = self.show.totals
+        self.log.event(
+            "info",
+            "stop",
+            seconds=round(self.loop.now - self._started, 3),
+            clients=totals.clients,
+            messages=totals.messages,
+            deliveries=totals.deliveries,
+            warnings=totals.warnings,
+            kicks=totals.kicks,
+        )
+
+    def close(self) -> None:
+        """Give everything back; whoever is still connected is cut off."""
+        for connection in list(self.connections):
+            connection.transport.abort("shutdown")
+        self.loop.tick(0)
+        self.store.close()
+
+    def _reload(self) -> None:
+        self.log.reopen()
+        self.log.event("info", "reload", text="log files opened anew")
+
+    def _continued(self) -> None:
+        self.excused_until = self.loop.now + self.settings.ping_interval
+
+
+def serve(settings: Settings) -> int:
+    """Run a server until it is told to stop; return the exit code.
+
+    Raises ``StartError`` where it cannot start; then nothing is left open.
+    """
+    log = EventLog(settings.log_level, settings.log_format)
+    if settings.log_file:
+        log.add_file(settings.log_file)
+    log.add_sink(Sink(2))
+    settings = _fit_to_descriptors(settings, log)
+    sockets = open_listeners(list(settings.host), settings.port)
+    loop = Loop(monotonic)
+    server = Server(settings, loop, log)
+    try:
+        server.install_signals()
+        addresses = server.listen(sockets)
+        server.log_start(addresses)
+        for address in addresses:
+            _say(f"listening on {show(address)}")
+        loop.run()
+        server.close()
+        server.log_stop()
+    finally:
+        loop.close()
+        log.close()
+    return 0
+
+
+def make_rules(settings: Settings) -> Rules:
+    """Return what the rules need of *settings*."""
+    return Rules(
+        server=f"chatroom/{__version__}",
+        max_frame=MAX_FRAME,
+        max_clients=settings.max_clients,
+        max_clients_per_ip=settings.max_clients_per_ip,
+        max_rooms=settings.max_rooms,
+        presence_limit=settings.presence_limit,
+        moderator=Moderator(
+            settings.strikes, settings.shout_min_letters, settings.strike_lapse
+        ),
+    )
+
+
+def worst_case_memory(settings: Settings) -> int:
+    """Return the bytes that the server holds when everything is full."""
+    input_bytes = settings.burst_bytes + 2 * MAX_FRAME
+    clients = (settings.max_clients + MAX_UNFINISHED) * (MEMBER_BYTES + input_bytes)
+    rooms = settings.max_rooms * settings.keep_bytes
+    return clients + rooms + settings.max_output_total + LOG_BACKLOG
+
+
+def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:
+    """Raise the limit of descriptors, and lower the members to what it allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (ValueError, OSError) as error:
+            log.event("warning", "limits", text=f"descriptors stay at {soft}: {error}")
+    if soft == resource.RLIM_INFINITY:
+        return settings
+    room = max(1, soft - RESERVED_DESCRIPTORS - MAX_UNFINISHED)
+    if settings.max_clients and settings.max_clients <= room:
+        return settings
+    asked = settings.max_clients or "any number of"
+    text = f"{asked} members asked for; {soft} descriptors allow {room}"
+    log.event("warning", "limits", text=text)
+    return replace(settings, max_clients=room)
+
+
+def _say(line: str) -> None:
+    """Print *line* on stdout, for whoever started us and waits for it."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # Nobody reads it; the log says the same.
+        sys.stdout = None
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

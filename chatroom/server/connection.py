@@ -1,0 +1,334 @@
+"""One client: its transport, its dialect, its deadlines, and its place in the chat.
+
+    data_received* eof_received? connection_lost, as ``net/transport.py`` has it
+
+Bytes that come are cut into requests by the protocol and decided one by one, only
+while there are tokens: who is faster than its rate is read no faster and loses
+nothing.  What follows is shown at the end of the tick by ``show.py``.
+Must not know: the rules, and how a frame is made.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from chatroom.config import EOF_GRACE, HELLO_OUTPUT, SOFT_OUTPUT_SECONDS
+from chatroom.core.effects import Close
+from chatroom.core.requests import GetHistory, ListRooms, Who
+from chatroom.core.sessions import Peer
+from chatroom.net.address import bucket
+from chatroom.net.address import show as show_address
+from chatroom.net.transport import State, Transport
+from chatroom.wire.protocol import NativeProtocol
+
+if TYPE_CHECKING:
+    import socket
+
+    from chatroom.core.rooms import Room
+    from chatroom.net.address import Address
+    from chatroom.net.loop import Timer
+    from chatroom.server.app import Server
+    from chatroom.server.eventlog import Value
+
+_LISTINGS = frozenset((Who, ListRooms, GetHistory))
+"""Requests whose answers are large: one a tick, so that output limits see each."""
+
+
+class Connection(Peer):
+    """A client of the server, from accept to the end."""
+
+    __slots__ = (
+        "_bytes_mark",
+        "_check",
+        "_frame_since",
+        "_frames_mark",
+        "_heard",
+        "_hello_by",
+        "_pinged",
+        "_resume",
+        "_server",
+        "_soft_since",
+        "end_reason",
+        "hears",
+        "parts",
+        "position",
+        "protocol",
+        "transport",
+    )
+
+    def __init__(self, server: Server, sock: socket.socket, address: Address) -> None:
+        super().__init__(bucket(address))
+        self._server = server
+        self.protocol = NativeProtocol()
+        self.hears: Room | None = None
+        """The room whose news it gets; kept by ``show.py``, as are the next two."""
+        self.parts: list[bytes] | None = None
+        self.position = 0
+        self.end_reason: str | None = None
+        now = server.loop.now
+        self._heard = now
+        self._pinged = 0.0
+        self._frame_since = 0.0
+        self._soft_since = 0.0
+        self._frames_mark = 0.0
+        self._bytes_mark = 0.0
+        self._resume: Timer | None = None
+        self._check: Timer | None = None
+        timeout = server.settings.hello_timeout
+        self._hello_by = now + timeout if timeout else 0.0
+        self.transport = Transport(server.loop, sock, address, self, server.pool)
+        self._set_check()
+
+    # -- what the transport tells ---------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Judge what has come, as far as there are tokens."""
+        self._heard = self._server.loop.now
+        self.protocol.receive_data(data)
+        self._decide()
+
+    def eof_received(self) -> None:
+        """Judge what is left, then close: what came before is answered."""
+        self.protocol.receive_eof()
+        server = self._server
+        self._hello_by = 0.0
+        self._decide()
+        if not self.gone:
+            # Held up by its rate, or by what it does not read.
+            server.loop.call_at(server.loop.now + EOF_GRACE, self._end_input)
+
+    def drained(self) -> None:
+        """Go on with what was held up by unsent output."""
+        self._soft_since = 0.0
+        self._decide()
+
+    def output_queued(self) -> None:
+        """Something could not be sent at once: see to the limits."""
+        server, settings = self._server, self._server.settings
+        unsent, now = self.transport.unsent, server.loop.now
+        limit = settings.max_output
+        if self.session is None:
+            limit = min(HELLO_OUTPUT, limit) if limit else HELLO_OUTPUT
+        if limit and unsent > limit:
+            self.transport.abort(f"{unsent} bytes unsent, {limit} are allowed")
+            return
+        soft = settings.max_output_soft
+        if soft and unsent > soft and not self._soft_since:
+            self._soft_since = now
+        server.check_pool()
+        self._set_check()
+
+    def connection_lost(self, reason: str) -> None:
+        """The connection is over, whoever ended it."""
+        server = self._server
+        for timer in (self._check, self._resume):
+            if timer is not None:
+                timer.cancel()
+        self._check = self._resume = None
+        self.end_reason = reason
+        server.chat.lost(self, server.loop.now)
+        level = "info" if self.session is None else "debug"
+        self.note(level, "disconnect", cause=reason)
+        server.forget(self)
+
+    def failed(self, error: Exception) -> None:
+        """A mistake of ours: it costs this connection, and nobody else."""
+        self._server.report_failure(error, self)
+
+    # -- deciding -------------------------------------------------------------
+
+    def _decide(self) -> None:
+        """Take requests from the protocol and decide them, one by one."""
+        server, protocol = self._server, self.protocol
+        chat, now, limited = server.chat, server.loop.now, server.limited
+        wall = int(time.time() * 1000)
+        held = False
+        took = False
+        while not self.gone:
+            if self.transport.congested or (limited and self._throttled(now)):
+                held = len(protocol) > 0
+                break
+            request = protocol.next_message()
+            if request is None:
+                break
+            took = True
+            if limited:
+                self._charge(protocol.last_size, now)
+            if self.session is None:
+                tries = self.tries
+                chat.receive(self, request, now, wall)
+                self._after_hello(tries)
+                continue
+            chat.receive(self, request, now, wall)
+            if type(request) in _LISTINGS and len(protocol):
+                held = True
+                server.loop.call_soon(self._go_on)
+                break
+        self._after_deciding(held, took, now)
+
+    def _after_deciding(self, held: bool, took: bool, now: float) -> None:
+        """Read on, or not; and note when the frame that is not whole began."""
+        transport, protocol = self.transport, self.protocol
+        if self.gone:
+            protocol.discard()
+            return
+        if held != transport.paused:
+            if held:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+        if protocol.ended and not held:
+            self._end_input()
+        elif held or not len(protocol):
+            self._frame_since = 0.0
+        elif took or not self._frame_since:
+            self._frame_since = now
+            self._set_check()
+
+    def _after_hello(self, tries: int) -> None:
+        """See what has become of the hello that was just decided."""
+        server = self._server
+        if self.session is not None:
+            self.protocol.welcomed = True
+            self._hello_by = 0.0
+            server.welcomed(self)
+        elif self.tries != tries and server.settings.hello_timeout:
+            self._hello_by = server.loop.now + server.settings.hello_timeout
+
+    def _throttled(self, now: float) -> bool:
+        """Tell whether there are no tokens; then set the time to go on."""
+        frames, data = self._server.frames, self._server.bytes
+        ready = max(
+            frames.ready_at(self._frames_mark) if frames.limited else 0.0,
+            data.ready_at(self._bytes_mark) if data.limited else 0.0,
+        )
+        # A timer may come a rounding error before the time that it was set to.
+        if ready <= now + 1e-6:
+            return False
+        if self._resume is None and len(self.protocol):
+            self._resume = self._server.loop.call_at(ready, self._go_on)
+        return True
+
+    def _charge(self, size: int, now: float) -> None:
+        server = self._server
+        self._frames_mark = server.frames.charge(self._frames_mark, 1, now)
+        self._bytes_mark = server.bytes.charge(self._bytes_mark, size, now)
+
+    def _go_on(self) -> None:
+        """Go on with what was held up."""
+        self._resume = None
+        if self.transport.state == State.OPEN:
+            # It waited for us, not we for it.
+            self._heard = self._server.loop.now
+            self._decide()
+
+    def _end_input(self) -> None:
+        """Nothing more will be judged: let it go with what it has been answered."""
+        server = self._server
+        if not self.gone and self.transport.state == State.OPEN:
+            self.end_reason = "closed by peer"
+            server.chat.lost(self, server.loop.now)
+            server.chat.effects.append(Close(self))
+            self.protocol.discard()
+
+    # -- deadlines ------------------------------------------------------------
+
+    def _set_check(self) -> None:
+        """Have the deadlines looked at when the next of them is due, or before."""
+        due = self._next_deadline()
+        if self._check is not None:
+            if self._check.when <= due:
+                return
+            self._check.cancel()
+            self._check = None
+        if due != float("inf"):
+            self._check = self._server.loop.call_at(due, self._look_at_deadlines)
+
+    def _next_deadline(self) -> float:
+        settings, due = self._server.settings, float("inf")
+        if self._hello_by:
+            due = self._hello_by
+        if self._frame_since and settings.frame_timeout:
+            due = min(due, self._frame_since + settings.frame_timeout)
+        if self._soft_since:
+            due = min(due, self._soft_since + SOFT_OUTPUT_SECONDS)
+        if self.transport.unsent and settings.stall_timeout:
+            due = min(due, self.transport.progress_at + settings.stall_timeout)
+        if self.session is not None:
+            if settings.ping_interval:
+                last = max(self._heard, self._pinged)
+                due = min(due, last + settings.ping_interval)
+            if settings.idle_timeout:
+                due = min(due, self._heard + settings.idle_timeout)
+        return due
+
+    def _look_at_deadlines(self) -> None:
+        self._check = None
+        if self.gone or self.transport.state != State.OPEN:
+            return
+        server, settings = self._server, self._server.settings
+        now = server.loop.now
+        if self._resume is not None or self.transport.paused:
+            # Its input waits for us: it is not idle.
+            self._heard = now
+        self._heard = max(self._heard, server.excused_until - settings.idle_timeout)
+        if self._output_is_stuck(now):
+            return
+        if self._hello_by and now >= self._hello_by:
+            text = f"no hello within {settings.hello_timeout:g} s"
+            server.chat.refuse(self, "timeout", text, now)
+            return
+        since = self._frame_since
+        if since and settings.frame_timeout and now >= since + settings.frame_timeout:
+            text = f"a frame was not complete after {settings.frame_timeout:g} s"
+            server.chat.refuse(self, "timeout", text, now)
+            return
+        if self.session is not None:
+            self._see_whether_idle(now)
+        if not self.gone:
+            self._set_check()
+
+    def _see_whether_idle(self, now: float) -> None:
+        server, settings = self._server, self._server.settings
+        silent = now - self._heard
+        if settings.idle_timeout and silent >= settings.idle_timeout:
+            text = f"nothing came from you for {settings.idle_timeout:g} s"
+            server.chat.kick(self, "idle", text, now)
+        elif (
+            settings.ping_interval
+            and now - max(self._heard, self._pinged) >= settings.ping_interval
+        ):
+            self._pinged = now
+            server.ping(self)
+
+    def _output_is_stuck(self, now: float) -> bool:
+        """End it where it does not take what it is sent; tell whether it was so."""
+        settings, transport = self._server.settings, self.transport
+        unsent = transport.unsent
+        if unsent <= settings.max_output_soft:
+            self._soft_since = 0.0
+        if self._soft_since and now >= self._soft_since + SOFT_OUTPUT_SECONDS:
+            limit = settings.max_output_soft
+            transport.abort(
+                f"{unsent} bytes unsent, over {limit} for {SOFT_OUTPUT_SECONDS:g} s"
+            )
+            return True
+        stalled = now - transport.progress_at
+        if unsent and settings.stall_timeout and stalled >= settings.stall_timeout:
+            transport.abort(f"{unsent} bytes unsent, none taken for {stalled:.0f} s")
+            return True
+        return False
+
+    # -- the log --------------------------------------------------------------
+
+    def note(self, level: str, name: str, **about: Value | None) -> None:
+        """Write down an event of this connection, with its address and nick."""
+        session = self.session
+        self._server.log.event(
+            level,
+            name,
+            address=show_address(self.transport.address),
+            nick=session.nick if session is not None else None,
+            **about,
+        )

@@ -1,0 +1,248 @@
+"""Show: the last of "decide, keep, show".
+
+Takes the tick's effects in their order, has the store keep the messages, and hands
+every member what it gets.  A room's news of the tick is a list of frames, and members
+without a cut get that list joined, one object for all of them.  A frame for one member,
+an entering, a leaving or a kick is a *cut* in the list for that member: it gets slices
+of the list with its own frames between.
+
+So many frames in one segment, and the same frames a tick each, give every member the
+same bytes.  Must not know: why anything was decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from chatroom.core import messages
+from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
+from chatroom.errors import StoreError
+from chatroom.net.address import show as show_address
+from chatroom.wire.codec import encode, encode_history, encode_message
+
+if TYPE_CHECKING:
+    from chatroom.core.log import RoomLog
+    from chatroom.core.rooms import Room
+    from chatroom.server.connection import Connection
+    from chatroom.server.eventlog import EventLog
+    from chatroom.store.memory import MemoryStore
+
+
+PENALTIES = frozenset(("shouting", "operator", "banned"))
+"""Reasons of a kick that count as one; a farewell is none."""
+
+
+class Totals:
+    """What has happened since the start, for the last line of the log."""
+
+    __slots__ = ("clients", "deliveries", "kicks", "messages", "warnings")
+
+    def __init__(self) -> None:
+        self.clients = 0
+        self.messages = 0
+        self.deliveries = 0
+        self.warnings = 0
+        self.kicks = 0
+
+
+class Show:
+    """Carries out effects.
+
+    *failed* gets what an effect raised and the connection that it is about.
+    """
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        log: EventLog,
+        failed: Callable[[Exception, Connection | None], None],
+    ) -> None:
+        self.totals = Totals()
+        self._store = store
+        self._log = log
+        self._failed = failed
+        self._news: dict[Room, list[bytes]] = {}
+        self._cut: list[Connection] = []
+        self._closing: list[Connection] = []
+        self._carry_out: dict[type, Callable[[Any], None]] = {
+            News: self._tell_room,
+            Tell: self._tell_one,
+            Enter: self._enter,
+            Exit: self._exit,
+            Read: self._read,
+            Close: self._close,
+        }
+
+    def run(self, effects: list[Effect]) -> None:
+        """Carry out *effects*: keep, then show."""
+        news = self._news
+        kept = self._keep([e.message for e in effects if type(e) is Post])
+        post = self._post if kept else self._refuse
+        for effect in effects:
+            try:
+                if type(effect) is Post:
+                    post(effect)
+                else:
+                    self._carry_out[type(effect)](effect)
+            except Exception as error:
+                peer = getattr(effect, "peer", None)
+                self._failed(error, cast("Connection | None", peer))
+        for room, frames in news.items():
+            self._send_room(room, frames)
+        for connection in self._cut:
+            self._send_cut(connection)
+        for connection in self._closing:
+            connection.transport.close()
+        self._cut.clear()
+        self._closing.clear()
+        news.clear()
+
+    # -- effects --------------------------------------------------------------
+
+    def _keep(self, posts: list[messages.Message]) -> bool:
+        if not posts:
+            return True
+        try:
+            self._store.keep(posts)
+        except StoreError as error:
+            self._log.event("error", "store", lost=len(posts), text=str(error))
+            return False
+        self.totals.messages += len(posts)
+        return True
+
+    def _post(self, post: Post) -> None:
+        room, message = post.room, post.message
+        frame = encode_message(message)
+        room.log.append(frame)
+        frames = self._news.get(room)
+        if frames is None:
+            self._news[room] = [frame]
+        else:
+            frames.append(frame)
+        if self._log.info:
+            address = cast("Connection", post.peer).transport.address
+            self._log.message(
+                show_address(address),
+                message.sender,
+                room.name,
+                message.id,
+                message.text,
+            )
+
+    def _refuse(self, post: Post) -> None:
+        text = "your message could not be kept and was not sent; try again"
+        error = messages.Error("internal", text, post.message.ref)
+        self._tell_one(Tell(post.peer, error))
+
+    def _tell_room(self, effect: News) -> None:
+        self._news.setdefault(effect.room, []).append(encode(effect.message))
+        message = effect.message
+        if isinstance(message, messages.Renamed):
+            self._log.event(
+                "info", "rename", nick=message.new, old=message.old, room=message.room
+            )
+
+    def _tell_one(self, effect: Tell) -> None:
+        connection = cast("Connection", effect.peer)
+        self._note(connection, effect.message)
+        self._cut_for(connection).append(encode(effect.message))
+
+    def _enter(self, effect: Enter) -> None:
+        connection, room = cast("Connection", effect.peer), effect.room
+        parts = self._cut_for(connection)
+        log = room.log
+        info = messages.RoomInfo(
+            room.name,
+            self._store.identity,
+            log.last_id,
+            log.oldest_id,
+            effect.count,
+            room.topic,
+        )
+        parts.append(encode(info))
+        if connection.hears is not room:
+            connection.hears = room
+            connection.position = len(self._news.get(room, ()))
+            connection.note("info", "join", room=room.name, members=effect.count)
+
+    def _exit(self, effect: Exit) -> None:
+        connection = cast("Connection", effect.peer)
+        self._cut_for(connection)
+        connection.hears = None
+        if effect.reason == "lost":
+            # Every other end has a kick, which is noted.
+            connection.note("info", "leave", reason="lost", cause=connection.end_reason)
+
+    def _read(self, effect: Read) -> None:
+        connection, room = cast("Connection", effect.peer), effect.room
+        request = effect.request
+        log = cast("RoomLog[bytes]", room.log)
+        _, frames, more = log.page(
+            after=request.after, before=request.before, limit=request.limit
+        )
+        page = encode_history(
+            room.name,
+            self._store.identity,
+            log.oldest_id,
+            frames,
+            more,
+            forward=request.after is not None,
+        )
+        self._cut_for(connection).append(page)
+
+    def _close(self, effect: Close) -> None:
+        connection = cast("Connection", effect.peer)
+        self._cut_for(connection)
+        self._closing.append(connection)
+
+    def _cut_for(self, connection: Connection) -> list[bytes]:
+        """Cut the news that *connection* hears here; return what it gets till here."""
+        parts = connection.parts
+        if parts is None:
+            parts = connection.parts = []
+            connection.position = 0
+            self._cut.append(connection)
+        if connection.hears is not None:
+            frames = self._news.get(connection.hears)
+            if frames is not None:
+                parts.extend(frames[connection.position :])
+                connection.position = len(frames)
+        return parts
+
+    # -- sending --------------------------------------------------------------
+
+    def _send_room(self, room: Room, frames: list[bytes]) -> None:
+        chunk = frames[0] if len(frames) == 1 else b"".join(frames)
+        self.totals.deliveries += len(frames) * len(room.members)
+        for session in room.members.values():
+            connection = cast("Connection", session.peer)
+            if connection.parts is None:
+                connection.transport.write(chunk)
+
+    def _send_cut(self, connection: Connection) -> None:
+        parts = self._cut_for(connection)
+        connection.parts = None
+        if parts:
+            connection.transport.write(b"".join(parts))
+
+    # -- what the log says ----------------------------------------------------
+
+    def _note(self, connection: Connection, message: messages.Tellable) -> None:
+        """Write down what *connection* is told, where that is an event."""
+        if isinstance(message, messages.Error):
+            level = "warning" if message.code == "internal" else "info"
+            connection.note(level, "error", code=message.code, text=message.text)
+        elif isinstance(message, messages.Warned):
+            self.totals.warnings += 1
+            strikes = f"{message.strikes}/{message.limit}"
+            connection.note("info", "warning", reason=message.reason, strikes=strikes)
+        elif isinstance(message, messages.Kick):
+            self.totals.kicks += message.reason in PENALTIES
+            name = "leave" if message.reason == "leave" else "kick"
+            connection.note("info", name, reason=message.reason, text=message.text)
+        elif isinstance(message, messages.Whispered):
+            # What was whispered is nobody's business, the log's included.
+            session = connection.session
+            if session is not None and session.nick == message.sender:
+                connection.note("info", "whisper", to=message.to)

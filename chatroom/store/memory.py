@@ -1,0 +1,48 @@
+"""A store that lasts as long as the process.
+
+    open_log(room) and keep(messages), in any order, any number of times
+
+Must not know: files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from typing import TYPE_CHECKING
+
+from chatroom.core.log import RoomLog
+
+if TYPE_CHECKING:
+    from chatroom.core.messages import Message
+
+
+class MemoryStore:
+    """Numbers, and a bounded tail of each room's log in memory.
+
+    *identity* names this numbering to the clients: a new one at each start, as the
+    numbers begin anew.  *keep* and *keep_bytes* bound a room's tail (0: no limit).
+    """
+
+    def __init__(self, identity: str, keep: int = 0, keep_bytes: int = 0) -> None:
+        self.identity = identity
+        self._keep = keep
+        self._keep_bytes = keep_bytes
+        self._last_ids: dict[str, int] = {}
+
+    def open_log(self, room: str) -> RoomLog[Sized]:
+        """Return the tail of the log of *room*, for a room that has just begun."""
+        last_id = self._last_ids.get(room, 0)
+        return RoomLog(self._keep, self._keep_bytes, last_id=last_id)
+
+    def keep(self, messages: Sequence[Message]) -> None:
+        """Give each of *messages*, in this order, the next id of its room.
+
+        All are kept when this returns; none is when it raises ``StoreError``.
+        """
+        last_ids = self._last_ids
+        for message in messages:
+            room = message.room
+            message.id = last_ids[room] = last_ids.get(room, 0) + 1
+
+    def close(self) -> None:
+        """Nothing is kept beyond the process."""
