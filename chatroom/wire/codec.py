@@ -9,7 +9,8 @@ Must not know: who sent a payload, and what follows from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from dataclasses import fields
 from json.encoder import encode_basestring as _quote
 from math import isfinite
@@ -49,9 +50,22 @@ def _finite(digits: str) -> float:
     return value
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+def _finite_integer(digits: str) -> int:
+    if len(digits) > 300:
+        _finite(digits)
+    return int(digits)
+
+
+_decoder = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, parse_int=_finite_integer
+)
 _scan: Callable[[str, int], tuple[object, int]]
 _scan = _decoder.scan_once  # type: ignore[attr-defined]
+
+
+# Every pair, those of a key given twice included.
+_all_pairs = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs)
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decode_object(payload: bytes | bytearray) -> dict[str, object]:
@@ -79,7 +93,7 @@ def decode_object(payload: bytes | bytearray) -> dict[str, object]:
     if type(value) is not dict:
         raise Malformed("the frame is not a JSON object")
     # Strict UTF-8 has no surrogate: one can only have come in as an escape.
-    if "\\u" in text and _has_surrogate(value):
+    if _SURROGATE_ESCAPE.search(text) and _has_surrogate(_all_pairs.decode(text)):
         raise Surrogate(value)
     return value
 
@@ -161,9 +175,7 @@ def _depth(text: str) -> int:
 def _has_surrogate(value: object) -> bool:
     if type(value) is str:
         return not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)
-    if isinstance(value, dict):
-        return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return any(map(_has_surrogate, value))
     return False
 
@@ -285,13 +297,11 @@ def encode(message: Tellable) -> bytes:
     if isinstance(message, messages.Message):
         return encode_message(message)
     if isinstance(message, messages.Members):
-        nicks = map(_to_bytes, message.members)
-        shown, more = _fitting(nicks, len(message.members))
-        return _page({"type": "members", "room": message.room}, "members", shown, more)
+        nicks = [_to_bytes(nick) for nick in message.members]
+        return _page({"type": "members", "room": message.room}, "members", nicks)
     if isinstance(message, messages.RoomList):
-        sizes = (_to_bytes({"room": r, "count": n}) for r, n in message.rooms)
-        shown, more = _fitting(sizes, len(message.rooms))
-        return _page({"type": "rooms"}, "rooms", shown, more)
+        sizes = [_to_bytes({"room": r, "count": n}) for r, n in message.rooms]
+        return _page({"type": "rooms"}, "rooms", sizes)
     value: dict[str, object] = {"type": message.type}
     for name, key in _FIELDS[type(message)]:
         field = getattr(message, name)
@@ -329,35 +339,34 @@ def encode_history(
     asked for with ``after``), else the oldest; *more* then holds in any case.
     """
     payloads = [whole[HEADER_SIZE:] for whole in frames]
-    if not forward:
-        payloads.reverse()
-    shown, left = _fitting(payloads, len(payloads))
-    if not forward:
-        shown.reverse()
     head: Fields = {"type": "history", "room": room, "log": log, "oldest_id": oldest_id}
-    return _page(head, "messages", shown, more or left)
+    return _page(head, "messages", payloads, more, backward=not forward)
 
 
-_ENVELOPE = 512
-"""Bytes of a page around its items, at most: type, names and numbers."""
+def _page(
+    head: Fields,
+    name: str,
+    items: list[bytes],
+    more: bool = False,
+    *,
+    backward: bool = False,
+) -> bytes:
+    """Return a frame of as many *items* as fit, from the first on, or the last.
 
-
-def _fitting(items: Iterable[bytes], count: int) -> tuple[list[bytes], bool]:
-    """Return the first of *count* items that fit into a frame, and whether more."""
-    room = MAX_FRAME - _ENVELOPE
-    shown: list[bytes] = []
-    for item in items:
+    *more* tells of others that are not among them.
+    """
+    start = f'{_to_json(head)[:-1]},"{name}":['.encode()
+    room = MAX_FRAME - len(start) - len('],"more":false}') + 1
+    shown = 0
+    for item in reversed(items) if backward else items:
         room -= len(item) + 1
         if room < 0:
             break
-        shown.append(item)
-    return shown, len(shown) < count
-
-
-def _page(head: Fields, name: str, items: list[bytes], more: bool) -> bytes:
-    start = f'{_to_json(head)[:-1]},"{name}":['.encode()
-    end = f'],"more":{"true" if more else "false"}}}'.encode()
-    return frame(start + b",".join(items) + end)
+        shown += 1
+    left = len(items) - shown
+    fitting = items[left:] if backward else items[:shown]
+    end = f'],"more":{"true" if more or left else "false"}}}'.encode()
+    return frame(start + b",".join(fitting) + end)
 
 
 def _to_bytes(value: object) -> bytes:
