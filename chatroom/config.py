@@ -22,6 +22,8 @@ MIB = 1024 * 1024
 
 MAX_UNFINISHED = 256
 """Connections that have not said a good hello yet, beside the members."""
+MAX_CLOSING = 256
+"""Connections that have had their last frame and are waited for."""
 HELLO_OUTPUT = 8 * KIB
 """Unsent bytes of a connection before its welcome (CVE-2025-21605: no such bound)."""
 SOFT_OUTPUT_SECONDS = 10.0

@@ -144,6 +144,8 @@ class Loop:
                 handler.ready(mask)
             except Exception as error:
                 handler.failed(error)
+        if self._signals is not None:
+            self._signals.deliver()
         if self._soon:
             soon, self._soon = self._soon, []
             for callback in soon:
@@ -206,15 +208,17 @@ class Loop:
 
 
 class _Signals:
-    """Signals as bytes on a socket pair, so that they wake the wait.
+    """Signals, delivered from the tick.
 
-    A Python handler runs between any two instructions; the interpreter writes the
-    signal's number to the pair instead, and the callback runs from the tick.
+    A Python handler runs between any two instructions, so it only notes the number.
+    The interpreter writes to a socket pair, which wakes the wait; but a wait that was
+    interrupted at its end returns nothing, so ``deliver`` does not go by the pair.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._callbacks: dict[int, Callable[[], None]] = {}
+        self._came: list[int] = []
         self._previous: dict[int, object] = {}
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
@@ -226,19 +230,19 @@ class _Signals:
 
     def add(self, number: int, callback: Callable[[], None]) -> None:
         self._callbacks[number] = callback
-        previous = signal.signal(number, lambda *_: None)
+        previous = signal.signal(number, lambda came, _: self._came.append(came))
         self._previous.setdefault(number, previous)
 
     def ready(self, mask: int) -> None:
         with suppress(BlockingIOError):
-            for number in self._receiver.recv(4096):
-                if number in self._callbacks:
-                    self._callbacks[number]()
+            self._receiver.recv(4096)
+
+    def deliver(self) -> None:
+        while self._came:
+            self._loop._call(self._callbacks[self._came.pop(0)])
 
     def failed(self, error: Exception) -> None:
-        if self._loop.on_error is None:
-            raise error
-        self._loop.on_error(error)
+        raise error
 
     def close(self) -> None:
         for number, previous in self._previous.items():

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from chatroom import __version__
 from chatroom.config import (
     LOG_BACKLOG,
+    MAX_CLOSING,
     MAX_UNFINISHED,
     MIB,
     RESERVED_DESCRIPTORS,
@@ -29,7 +30,7 @@ from chatroom.config import (
     Settings,
 )
 from chatroom.core.chat import Chat, Rules
-from chatroom.core.messages import Ping
+from chatroom.core.messages import Error, Ping
 from chatroom.core.moderation import Moderator
 from chatroom.net.address import Address, show
 from chatroom.net.buffers import OutputPool
@@ -71,11 +72,12 @@ class Server:
             lambda: secrets.token_urlsafe(16),
             self.store.open_log,
         )
-        self.show = Show(self.store, log, self.report_failure)
+        self.show = Show(self.store, log, self.report_failure, self._close)
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
         self._unfinished: dict[Connection, None] = {}
+        self._closing: dict[Connection, None] = {}
         self._listeners: list[Listener] = []
         self._count_timer: Timer | None = None
         self._log_timer: Timer | None = None
@@ -124,9 +126,23 @@ class Server:
             counts[connection.address] = counts.get(connection.address, 0) + 1
         greediest = max(counts, key=counts.__getitem__)
         oldest = next(c for c in self._unfinished if c.address == greediest)
-        del self._unfinished[oldest]
         text = "too many connections have not said hello"
-        self.chat.refuse(oldest, "full", text, self.loop.now)
+        # At once: one that lingered would hold its descriptor all the same.
+        oldest.transport.write(oldest.protocol.encode(Error("full", text)))
+        self._drop(oldest, text)
+
+    def _close(self, connection: Connection) -> None:
+        """End *connection* in good order; of too many such, the oldest at once."""
+        connection.transport.close()
+        self._closing[connection] = None
+        if len(self._closing) > MAX_CLOSING and not self._stopping:
+            self._drop(next(iter(self._closing)), "too many are closing")
+
+    def _drop(self, connection: Connection, reason: str) -> None:
+        """End *connection* now, and let its place be free at once."""
+        self._unfinished.pop(connection, None)
+        self._closing.pop(connection, None)
+        connection.transport.abort(reason)
 
     def welcomed(self, connection: Connection) -> None:
         """The hello of *connection* was accepted."""
@@ -136,6 +152,7 @@ class Server:
         """*connection* is over."""
         self.connections.pop(connection, None)
         self._unfinished.pop(connection, None)
+        self._closing.pop(connection, None)
         if self._stopping and not self.connections:
             self.loop.stop()
 
@@ -284,6 +301,7 @@ def serve(settings: Settings) -> int:
         server.install_signals()
         addresses = server.listen(sockets)
         server.log_start(addresses)
+        log.flush()
         for address in addresses:
             _say(f"listening on {show(address)}")
         loop.run()
@@ -329,7 +347,7 @@ def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:
             log.event("warning", "limits", text=f"descriptors stay at {soft}: {error}")
     if soft == resource.RLIM_INFINITY:
         return settings
-    room = max(1, soft - RESERVED_DESCRIPTORS - MAX_UNFINISHED)
+    room = max(1, soft - RESERVED_DESCRIPTORS - MAX_UNFINISHED - MAX_CLOSING)
     if settings.max_clients and settings.max_clients <= room:
         return settings
     asked = settings.max_clients or "any number of"

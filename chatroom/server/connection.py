@@ -192,6 +192,7 @@ class Connection(Peer):
         if self.session is not None:
             self.protocol.welcomed = True
             self._hello_by = 0.0
+            self._set_check()
             server.welcomed(self)
         elif self.tries != tries and server.settings.hello_timeout:
             self._hello_by = server.loop.now + server.settings.hello_timeout

@@ -49,7 +49,8 @@ class Totals:
 class Show:
     """Carries out effects.
 
-    *failed* gets what an effect raised and the connection that it is about.
+    *failed* gets what an effect raised and the connection that it is about, *closing*
+    each connection that is to end once it has taken what it was sent.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Show:
         store: MemoryStore,
         log: EventLog,
         failed: Callable[[Exception, Connection | None], None],
+        closing: Callable[[Connection], None],
     ) -> None:
         self.totals = Totals()
         self._store = store
         self._log = log
         self._failed = failed
+        self._end = closing
         self._news: dict[Room, list[bytes]] = {}
         self._cut: list[Connection] = []
         self._closing: list[Connection] = []
@@ -93,7 +96,7 @@ class Show:
         for connection in self._cut:
             self._send_cut(connection)
         for connection in self._closing:
-            connection.transport.close()
+            self._end(connection)
         self._cut.clear()
         self._closing.clear()
         news.clear()
@@ -170,9 +173,9 @@ class Show:
         connection = cast("Connection", effect.peer)
         self._cut_for(connection)
         connection.hears = None
-        if effect.reason == "lost":
-            # Every other end has a kick, which is noted.
-            connection.note("info", "leave", reason="lost", cause=connection.end_reason)
+        if effect.reason != "moved":
+            cause = connection.end_reason
+            connection.note("info", "leave", reason=effect.reason, cause=cause)
 
     def _read(self, effect: Read) -> None:
         connection, room = cast("Connection", effect.peer), effect.room
@@ -239,8 +242,7 @@ class Show:
             connection.note("info", "warning", reason=message.reason, strikes=strikes)
         elif isinstance(message, messages.Kick):
             self.totals.kicks += message.reason in PENALTIES
-            name = "leave" if message.reason == "leave" else "kick"
-            connection.note("info", name, reason=message.reason, text=message.text)
+            connection.note("info", "kick", reason=message.reason, text=message.text)
         elif isinstance(message, messages.Whispered):
             # What was whispered is nobody's business, the log's included.
             session = connection.session
