@@ -29,6 +29,7 @@ from chatroom.core.text import (
     MAX_NICK,
     MAX_TEXT,
     is_guest_key,
+    lookup_key,
     nick_error,
     nick_key,
     room_error,
@@ -162,7 +163,7 @@ class Chat:
     def announce(self, now: float) -> None:
         """Tell large rooms their size where that is due at *now* (seconds)."""
         for room in list(self._counting):
-            if now - room.counted_at >= COUNT_INTERVAL:
+            if now >= room.counted_at + COUNT_INTERVAL:
                 self._tell_count(room, now)
 
     # -- before the welcome ---------------------------------------------------
@@ -336,7 +337,8 @@ class Chat:
         if action is not Action.DELIVER:
             self._punish(peer, session, action, text, whisper.ref, now)
             return
-        other = self.nicks.get(nick_key(whisper.to[:MAX_KEY]))
+        key = lookup_key(whisper.to)
+        other = self.nicks.get(key) if key is not None else None
         if other is None or other.peer is None:
             why = "there is nobody of that name"
             self._tell(peer, messages.Error("no-such-nick", why, whisper.ref))
@@ -516,7 +518,7 @@ class Chat:
     ) -> None:
         if not room.large:
             self.effects.append(News(room, news))
-        elif now - room.counted_at >= COUNT_INTERVAL:
+        elif now >= room.counted_at + COUNT_INTERVAL:
             self._tell_count(room, now)
         else:
             self._counting[room] = None

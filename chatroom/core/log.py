@@ -6,6 +6,7 @@ does not know: only that it has a size (``len``).  Must not know: rooms, members
 Order of calls: ``append`` in the order of the numbers; ``page`` at any time.
 """
 
+from collections import deque
 from collections.abc import Sized
 from typing import Generic, TypeVar
 
@@ -24,21 +25,18 @@ class RoomLog(Generic[Entry]):
     the newest one, whatever its size.
     """
 
-    __slots__ = ("_entries", "_first", "_keep", "_keep_bytes", "_start", "size")
+    __slots__ = ("_entries", "_first", "_keep", "_keep_bytes", "size")
 
     def __init__(self, keep: int = 0, keep_bytes: int = 0, *, last_id: int = 0) -> None:
         self._keep = keep
         self._keep_bytes = keep_bytes
-        # The list's first _start entries are dropped already: they are cut off in
-        # one piece when they outweigh the rest, which makes a drop O(1).
-        self._entries: list[Entry] = []
-        self._start = 0
+        self._entries: deque[Entry] = deque()
         self._first = last_id + 1
         self.size = 0
         """Bytes held, overhead included."""
 
     def __len__(self) -> int:
-        return len(self._entries) - self._start
+        return len(self._entries)
 
     @property
     def oldest_id(self) -> int:
@@ -48,19 +46,19 @@ class RoomLog(Generic[Entry]):
     @property
     def last_id(self) -> int:
         """The id of the newest entry; 0 where there has never been one."""
-        return self._first + len(self) - 1
+        return self._first + len(self._entries) - 1
 
     def append(self, entry: Entry) -> None:
         """Hold *entry* under the next id, and drop what is over the bounds."""
-        self._entries.append(entry)
+        entries = self._entries
+        entries.append(entry)
         self.size += len(entry) + ENTRY_OVERHEAD
-        count = len(self._entries) - self._start
-        while count > 1 and (
-            (self._keep and count > self._keep)
+        while (
+            (self._keep and len(entries) > self._keep)
             or (self._keep_bytes and self.size > self._keep_bytes)
-        ):
-            self._drop_oldest()
-            count -= 1
+        ) and len(entries) > 1:
+            self.size -= len(entries.popleft()) + ENTRY_OVERHEAD
+            self._first += 1
 
     def page(
         self, *, after: int | None = None, before: int | None = None, limit: int = 50
@@ -82,14 +80,5 @@ class RoomLog(Generic[Entry]):
             more = low > self._first
         if low >= high:
             return end, [], False
-        offset = self._start - self._first
-        return low, self._entries[low + offset : high + offset], more
-
-    def _drop_oldest(self) -> None:
-        self.size -= len(self._entries[self._start]) + ENTRY_OVERHEAD
-        # Let go of the entry now; the list is shortened when half of it is dropped.
-        self._start += 1
-        self._first += 1
-        if self._start * 2 > len(self._entries):
-            del self._entries[: self._start]
-            self._start = 0
+        entries, first = self._entries, self._first
+        return low, [entries[i - first] for i in range(low, high)], more

@@ -13,6 +13,8 @@ MAX_TOPIC = 400
 """Code points in a topic."""
 MAX_NICK = 32
 """Code points in a nick."""
+MAX_DECOMPOSED = 4 * MAX_NICK
+"""Code points that NFC can turn into a nick: no letter decomposes into more than 4."""
 MAX_KEY = 64
 """Code points in a nick's key: compatibility forms may grow when they are folded."""
 MAX_ROOM = 32
@@ -77,8 +79,20 @@ def is_guest_key(key: str) -> bool:
 
 
 def to_nfc(nick: str) -> str:
-    """Return *nick* in NFC, the form in which it is shown."""
+    """Return *nick* in NFC, the form in which it is shown.
+
+    What is too long for a nick in any form comes back as it is: to put marks in
+    their order takes time that grows with the square of their number.
+    """
+    if len(nick) > MAX_DECOMPOSED:
+        return nick
     return unicodedata.normalize("NFC", nick)
+
+
+def lookup_key(name: str) -> str | None:
+    """Return the key of the nick that *name* may be, ``None`` where it is too long."""
+    nick = to_nfc(name)
+    return nick_key(nick) if len(nick) <= MAX_NICK else None
 
 
 def room_error(room: str) -> str | None:

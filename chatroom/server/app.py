@@ -5,11 +5,13 @@
 
 Start: log, descriptors, listeners, then the line on stdout.  Stop (SIGTERM, SIGINT):
 listeners closed, everybody told, output flushed for a bounded time; a second signal
-ends it at once.  SIGHUP opens the log files anew.
+ends it at once.  SIGHUP opens the log files anew, and stops a server whose terminal
+was closed.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import secrets
 import signal
@@ -84,6 +86,7 @@ class Server:
         self._over_total = False
         self._stopping = False
         self._started = loop.now
+        self._on_terminal = os.isatty(2)
         loop.on_tick_end.append(self._end_tick)
         loop.on_error = lambda error: self.report_failure(error, None)
 
@@ -218,7 +221,7 @@ class Server:
         """Let the process's signals reach the loop."""
         self.loop.on_signal(signal.SIGTERM, self.stop)
         self.loop.on_signal(signal.SIGINT, self.stop)
-        self.loop.on_signal(signal.SIGHUP, self._reload)
+        self.loop.on_signal(signal.SIGHUP, self._hung_up)
         self.loop.on_signal(signal.SIGCONT, self._continued)
 
     def stop(self) -> None:
@@ -276,7 +279,11 @@ class Server:
         self.loop.tick(0)
         self.store.close()
 
-    def _reload(self) -> None:
+    def _hung_up(self) -> None:
+        if self._on_terminal and not os.isatty(2):
+            # Our terminal was closed; nobody means a reload by that.
+            self.stop()
+            return
         self.log.reopen()
         self.log.event("info", "reload", text="log files opened anew")
 

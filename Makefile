@@ -1,0 +1,69 @@
+# `make` alone prints the targets. Nothing here is needed to run the server or
+# the client: bin/chat-server and bin/chat-client are the same commands.
+
+PYTHON ?= python3
+# Set here, so that an exported HOST or PORT of the shell is not taken for ours.
+HOST =
+PORT =
+NICK =
+ARGS =
+
+.DEFAULT_GOAL := help
+.PHONY: help run-server run-client test lint clean
+.DELETE_ON_ERROR:
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run-server: ## Start the server (HOST= PORT= ARGS='--strikes 3')
+	@mkdir -p .chatroom
+	@echo 'the log is kept in .chatroom/server.log; Ctrl-C stops the server'
+	@exec $(PYTHON) bin/chat-server $(HOST:%=--host %) $(PORT:%=--port %) \
+	    --log-file .chatroom/server.log $(ARGS)
+
+# An IPv6 address stands in brackets before its port.
+ADDRESS = $(if $(findstring :,$(HOST)),[$(HOST)],$(HOST))$(PORT:%=:%)
+
+# A kick (exit 3) is an ordinary end of a chat, not an error of make.
+run-client: ## Join the chat (HOST= PORT= NICK= ARGS='--room tea')
+	@$(PYTHON) bin/chat-client $(NICK:%=--nick %) $(ARGS) $(ADDRESS) || test $$? -eq 3
+
+test: .venv/installed ## Run the tests (ARGS='-k kick -x')
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv-lint/installed ## Check style and types
+	@.venv-lint/bin/ruff check
+	@.venv-lint/bin/ruff format --check
+	@.venv-lint/bin/mypy
+
+clean: ## Remove what was made here, but not .chatroom/
+	rm -rf .venv .venv-lint build dist *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bin chatroom tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# `installed` is a copy of the file that says what is to be installed: only when
+# its text has changed is anything fetched, so later runs need no network.
+.venv/installed: pyproject.toml
+	@cmp -s $< $@ || { $(call make-venv,.venv) && \
+	    .venv/bin/python -m pip $(PIP_FLAGS) install -e '.[test]' && cp $< $@; }
+	@touch $@
+
+.venv-lint/installed: .ci/requirements-lint.txt
+	@cmp -s $< $@ || { $(call make-venv,.venv-lint) && \
+	    .venv-lint/bin/python -m pip $(PIP_FLAGS) install -r $< && cp $< $@; }
+	@touch $@
+
+PIP_FLAGS = --quiet --disable-pip-version-check
+
+# Both complaints are one line, because the remedy is one step.
+define make-venv
+if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+    echo '$(PYTHON) is not Python 3.11 or newer: choose one with PYTHON=python3.11' >&2; \
+    exit 1; \
+elif ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+    echo '$(PYTHON) has no venv: install it (Debian, Ubuntu: apt install python3-venv)' >&2; \
+    exit 1; \
+else \
+    echo 'making $(1)/ (once)' && $(PYTHON) -m venv --clear $(1); \
+fi
+endef
