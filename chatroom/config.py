@@ -231,7 +231,8 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line (``UsageError``)."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        raise UsageError(f"{shown}; see {self.prog} --help")
 
 
 def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -272,6 +273,10 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         )
     given = vars(parser.parse_args(argv))
     values = {name: value for name, value in given.items() if value is not None}
+    for name, value in values.items():
+        if value == [] or (name == "host" and [] in value):
+            # argparse takes "--" out of the arguments, that of --port=-- too.
+            parser.error(f"argument --{option_name(name)}: expected one argument")
     if "host" in values:
         values["host"] = tuple(values["host"])
     return Settings(**values)

@@ -160,6 +160,7 @@ class Transport:
         if queue is not None and queue.size:
             if self.state == State.OPEN:
                 queue.append(data)
+                self._update()
                 self.receiver.output_queued()
             return
         if self.state != State.OPEN:
