@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from chatroom.errors import ChatroomError, UsageError
 
@@ -39,6 +40,17 @@ def client(argv: Sequence[str] | None = None) -> int:
     return _guarded("chat-client", run)
 
 
+def load(argv: Sequence[str] | None = None) -> int:
+    """Run the load test."""
+
+    def run() -> int:
+        from chatroom.client.load.app import main
+
+        return main(list(argv) if argv is not None else None)
+
+    return _guarded("chat-load", run)
+
+
 def _guarded(name: str, run: Callable[[], int]) -> int:
     """Call *run*; what a person has to know of its failure is one line on stderr."""
     _open_standard_files()
@@ -53,10 +65,10 @@ def _guarded(name: str, run: Callable[[], int]) -> int:
 
 
 def _complain(name: str, error: ChatroomError, code: int) -> int:
-    try:
-        print(f"{name}: {error}", file=sys.stderr, flush=True)
-    except OSError:
-        return code  # Nobody reads it; the code still tells.
+    # stderr is None where it was closed at the start, and print would take stdout.
+    if sys.stderr is not None:
+        with suppress(OSError):  # Nobody reads it; the code still tells.
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
     return code
 
 

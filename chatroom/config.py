@@ -41,6 +41,13 @@ RESERVED_DESCRIPTORS = 64
 # -- values ---------------------------------------------------------------------
 
 
+def word(text: str) -> str:
+    """Return anything but nothing."""
+    if not text.strip():
+        raise ValueError("a name or an address")
+    return text
+
+
 def number(text: str) -> int:
     """Return a whole number from 0."""
     if not (text.isascii() and text.isdigit()) or len(text) > 15:
@@ -130,7 +137,7 @@ class Settings:
     """The server's settings; each field is an option of the same name."""
 
     host: tuple[str, ...] = option(
-        ("127.0.0.1",), str, "ADDRESS", "listen here; may be repeated", "127.0.0.1"
+        ("127.0.0.1",), word, "ADDRESS", "listen here; may be repeated", "127.0.0.1"
     )
     # Nobody is let in from outside before somebody has asked for it.
     port: int = option(2428, port_number, "N", "listen on this port; 0: a free one")

@@ -25,7 +25,6 @@ from chatroom.core.moderation import Action, Moderator, capitals
 from chatroom.core.rooms import COUNT_INTERVAL, Room, after
 from chatroom.core.sessions import Peer, Session, Sessions, digest
 from chatroom.core.text import (
-    MAX_KEY,
     MAX_NICK,
     MAX_TEXT,
     is_guest_key,
@@ -151,6 +150,12 @@ class Chat:
             self._tell(peer, messages.Error(code, text))
             self._end(peer, "lost", now)
             self.effects.append(Close(peer))
+
+    def not_kept(self, room: Room) -> None:
+        """A message to *room* could not be kept; without any it may be over."""
+        if room.log.last_id == 0:
+            room.lasting = False
+            self._drop_if_over(room)
 
     # -- what time does -------------------------------------------------------
 
@@ -422,8 +427,12 @@ class Chat:
     ) -> None:
         room = session.room
         assert room is not None
-        start = nick_key(request.after[:MAX_KEY]) if request.after else ""
-        self._tell(peer, messages.Members(room.name, room.nicks_after(start)))
+        start = lookup_key(request.after or "")
+        if start is None:
+            why = "that is too long for a nick"
+            self._tell(peer, messages.Error("nick-invalid", why))
+        else:
+            self._tell(peer, messages.Members(room.name, room.nicks_after(start)))
 
     def _list_rooms(
         self, peer: Peer, session: Session, request: requests.ListRooms, now: float
@@ -506,8 +515,11 @@ class Chat:
         else:
             left = messages.Left(room.name, session.nick, reason)
             self._presence(room, left, now)
+        self._drop_if_over(room)
+
+    def _drop_if_over(self, room: Room) -> None:
         if not room.members and not room.lasting:
-            del self.rooms[room.name]
+            self.rooms.pop(room.name, None)
             self._counting.pop(room, None)
 
     def _presence(

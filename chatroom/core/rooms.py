@@ -25,7 +25,6 @@ class Room:
 
     __slots__ = (
         "_sorted",
-        "count_due",
         "counted_at",
         "large",
         "lasting",
@@ -45,8 +44,6 @@ class Room:
         self.large = False
         self.lasting = log.last_id > 0
         """Something was said here: the room outlives its last member."""
-        self.count_due = False
-        """Somebody came or went since the last ``count``."""
         self.counted_at = float("-inf")
         self._sorted: list[str] | None = None
 
@@ -62,7 +59,7 @@ class Room:
         del self.members[session.key]
         self._sorted = None
         # A tenth below the limit, so that one who comes and goes does not switch it.
-        if self.large and len(self.members) < self.presence_limit * 9 // 10:
+        if self.large and len(self.members) * 10 < self.presence_limit * 9:
             self.large = False
             return True
         return False

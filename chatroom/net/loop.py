@@ -22,6 +22,8 @@ from typing import Protocol
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
+LONGEST_WAIT = 3600.0
+"""Seconds of a wait, at most, however far the next timer is."""
 
 
 class Handler(Protocol):
@@ -138,6 +140,7 @@ class Loop:
         """Wait for something to do, *longest* seconds at most, and do it."""
         events = self._selector.select(self._patience(longest))
         self.now = self.clock()
+        soon, self._soon = self._soon, []
         for key, mask in events:
             handler: Handler = key.data
             try:
@@ -146,10 +149,8 @@ class Loop:
                 handler.failed(error)
         if self._signals is not None:
             self._signals.deliver()
-        if self._soon:
-            soon, self._soon = self._soon, []
-            for callback in soon:
-                self._call(callback)
+        for callback in soon:
+            self._call(callback)
         self._run_timers()
         for callback in self.on_tick_end:
             self._call(callback)
@@ -171,7 +172,8 @@ class Loop:
             heappop(self._timers)
         if not self._timers:
             return longest
-        due = max(0.0, self._timers[0][0] - self.clock())
+        # epoll counts milliseconds in 32 bits.
+        due = min(max(0.0, self._timers[0][0] - self.clock()), LONGEST_WAIT)
         return due if longest is None else min(due, longest)
 
     def _run_timers(self) -> None:

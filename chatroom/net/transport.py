@@ -73,8 +73,8 @@ class Receiver(Protocol):
     def eof_received(self) -> None:
         """The peer sends nothing more; it may still read."""
 
-    def output_queued(self) -> None:
-        """The kernel did not take all of a write; ``unsent`` has grown."""
+    def output_queued(self, before: int) -> None:
+        """The kernel did not take all of a write; so many were unsent *before* it."""
 
     def drained(self) -> None:
         """What was unsent has gone out far enough that reading goes on."""
@@ -159,18 +159,17 @@ class Transport:
         queue = self._queue
         if queue is not None and queue.size:
             if self.state == State.OPEN:
+                before = queue.size
                 queue.append(data)
                 self._update()
-                self.receiver.output_queued()
+                self.receiver.output_queued(before)
             return
         if self.state != State.OPEN:
             return
         try:
             sent = self._sock.send(data)
         except OSError as error:
-            reason = peer_gone(error)
-            if reason is not None:
-                self.abort(reason)
+            if self._over(error):
                 return
             sent = 0
         if sent == len(data):
@@ -180,7 +179,7 @@ class Transport:
         queue.append(data, sent)
         self.progress_at = self._loop.now
         self._update()
-        self.receiver.output_queued()
+        self.receiver.output_queued(0)
 
     def _flush(self) -> None:
         queue = self._queue
@@ -190,9 +189,7 @@ class Transport:
         try:
             sent = self._sock.sendmsg(queue.buffers())
         except OSError as error:
-            reason = peer_gone(error)
-            if reason is not None:
-                self.abort(reason)
+            self._over(error)
             return
         queue.consume(sent)
         self.progress_at = self._loop.now
@@ -216,6 +213,18 @@ class Transport:
         self.paused = False
         self._update()
 
+    def at_eof(self) -> bool:
+        """Tell whether the peer has ended its side, and all that came is read.
+
+        For one that is paused: it does not hear of the end by itself.
+        """
+        if not self.eof:
+            try:
+                self.eof = not self._sock.recv(1, socket.MSG_PEEK)
+            except OSError as error:
+                self._over(error)
+        return self.eof
+
     def ready(self, mask: int) -> None:
         """Move bytes: called by the loop."""
         if self.state == State.CLOSED:
@@ -234,9 +243,7 @@ class Transport:
         try:
             data = self._sock.recv(READ_SIZE)
         except OSError as error:
-            reason = peer_gone(error)
-            if reason is not None:
-                self.abort(reason)
+            self._over(error)
             return
         if data:
             if self.state == State.OPEN:
@@ -292,7 +299,18 @@ class Transport:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self.abort(peer_gone(error) or "closed")
+            self._over(error)
+
+    def _over(self, error: OSError) -> bool:
+        """End the connection if *error* means so; tell whether it did."""
+        try:
+            reason = peer_gone(error)
+        except OSError:
+            self.failed(error)
+            return True
+        if reason is not None:
+            self.abort(reason)
+        return reason is not None
 
     def _linger(self) -> None:
         """Set the deadline of an end that waits for the peer."""

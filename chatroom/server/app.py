@@ -74,7 +74,7 @@ class Server:
             lambda: secrets.token_urlsafe(16),
             self.store.open_log,
         )
-        self.show = Show(self.store, log, self.report_failure, self._close)
+        self.show = Show(self.chat, self.store, log, self.report_failure, self._close)
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
@@ -137,6 +137,7 @@ class Server:
     def _close(self, connection: Connection) -> None:
         """End *connection* in good order; of too many such, the oldest at once."""
         connection.transport.close()
+        self._unfinished.pop(connection, None)
         self._closing[connection] = None
         if len(self._closing) > MAX_CLOSING and not self._stopping:
             self._drop(next(iter(self._closing)), "too many are closing")
@@ -297,9 +298,16 @@ def serve(settings: Settings) -> int:
     Raises ``StartError`` where it cannot start; then nothing is left open.
     """
     log = EventLog(settings.log_level, settings.log_format)
-    if settings.log_file:
-        log.add_file(settings.log_file)
-    log.add_sink(Sink(2))
+    try:
+        if settings.log_file:
+            log.add_file(settings.log_file)
+        log.add_sink(Sink(2))
+        return _run(settings, log)
+    finally:
+        log.close()
+
+
+def _run(settings: Settings, log: EventLog) -> int:
     settings = _fit_to_descriptors(settings, log)
     sockets = open_listeners(list(settings.host), settings.port)
     loop = Loop(monotonic)
@@ -316,7 +324,6 @@ def serve(settings: Settings) -> int:
         server.log_stop()
     finally:
         loop.close()
-        log.close()
     return 0
 
 

@@ -45,6 +45,7 @@ class Connection(Peer):
         "_frames_mark",
         "_heard",
         "_hello_by",
+        "_input_by",
         "_pinged",
         "_resume",
         "_server",
@@ -69,6 +70,7 @@ class Connection(Peer):
         now = server.loop.now
         self._heard = now
         self._pinged = 0.0
+        self._input_by = 0.0
         self._frame_since = 0.0
         self._soft_since = 0.0
         self._frames_mark = 0.0
@@ -90,20 +92,15 @@ class Connection(Peer):
 
     def eof_received(self) -> None:
         """Judge what is left, then close: what came before is answered."""
-        self.protocol.receive_eof()
-        server = self._server
-        self._hello_by = 0.0
+        self._input_ends()
         self._decide()
-        if not self.gone:
-            # Held up by its rate, or by what it does not read.
-            server.loop.call_at(server.loop.now + EOF_GRACE, self._end_input)
 
     def drained(self) -> None:
         """Go on with what was held up by unsent output."""
         self._soft_since = 0.0
         self._decide()
 
-    def output_queued(self) -> None:
+    def output_queued(self, before: int) -> None:
         """Something could not be sent at once: see to the limits."""
         server, settings = self._server, self._server.settings
         unsent, now = self.transport.unsent, server.loop.now
@@ -114,7 +111,7 @@ class Connection(Peer):
             self.transport.abort(f"{unsent} bytes unsent, {limit} are allowed")
             return
         soft = settings.max_output_soft
-        if soft and unsent > soft and not self._soft_since:
+        if soft and before <= soft < unsent:
             self._soft_since = now
         server.check_pool()
         self._set_check()
@@ -178,6 +175,8 @@ class Connection(Peer):
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+        if held and not protocol.ended and transport.at_eof():
+            self._input_ends()
         if protocol.ended and not held:
             self._end_input()
         elif held or not len(protocol):
@@ -224,6 +223,13 @@ class Connection(Peer):
             self._heard = self._server.loop.now
             self._decide()
 
+    def _input_ends(self) -> None:
+        """What has come is all that comes: it is judged for so long, then no more."""
+        self.protocol.receive_eof()
+        self._hello_by = 0.0
+        self._input_by = self._server.loop.now + EOF_GRACE
+        self._set_check()
+
     def _end_input(self) -> None:
         """Nothing more will be judged: let it go with what it has been answered."""
         server = self._server
@@ -250,6 +256,8 @@ class Connection(Peer):
         settings, due = self._server.settings, float("inf")
         if self._hello_by:
             due = self._hello_by
+        if self._input_by:
+            due = min(due, self._input_by)
         if self._frame_since and settings.frame_timeout:
             due = min(due, self._frame_since + settings.frame_timeout)
         if self._soft_since:
@@ -270,11 +278,14 @@ class Connection(Peer):
             return
         server, settings = self._server, self._server.settings
         now = server.loop.now
-        if self._resume is not None or self.transport.paused:
+        if self.transport.paused or self.transport.congested:
             # Its input waits for us: it is not idle.
             self._heard = now
         self._heard = max(self._heard, server.excused_until - settings.idle_timeout)
         if self._output_is_stuck(now):
+            return
+        if self._input_by and now >= self._input_by:
+            self._end_input()
             return
         if self._hello_by and now >= self._hello_by:
             text = f"no hello within {settings.hello_timeout:g} s"

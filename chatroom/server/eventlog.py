@@ -25,11 +25,13 @@ from chatroom.config import LOG_BACKLOG
 from chatroom.errors import StartError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LINES_AT_ONCE = 1000
 SAFE_PIPE_WRITE = 512
 """Bytes that a pipe or terminal that polls as writable takes without blocking."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/+\[\]@-]+")
 
+NEWLINE = ord("\n")
 Value = str | int | float | bool
 
 
@@ -118,9 +120,13 @@ class EventLog:
         self._stamp = ""
         if self._lines:
             lines, self._lines = self._lines, []
-            data = "".join(lines).encode("ascii", "backslashreplace")
-            for sink in self._sinks:
-                sink.write(data, len(lines), self._dropped_line)
+            # In pieces: only what a sink does not take now counts for its backlog.
+            for first in range(0, len(lines), LINES_AT_ONCE):
+                piece = lines[first : first + LINES_AT_ONCE]
+                data = "".join(piece).encode("ascii", "backslashreplace")
+                for sink in self._sinks:
+                    sink.write(data, len(piece), self._dropped_line)
+                    sink.flush()
         waiting = False
         for sink in self._sinks:
             waiting |= sink.flush()
@@ -152,7 +158,7 @@ class EventLog:
 class Sink:
     """A descriptor that is written to without ever waiting for it.
 
-    It owns *descriptor* where it is above 2.  ``O_NONBLOCK`` is not set on it: the
+    It owns *descriptor* where that is above 2.  ``O_NONBLOCK`` is not set on it: the
     flag would be shared with whoever else has the same file open, the shell included.
     """
 
@@ -160,7 +166,8 @@ class Sink:
         self._descriptor = descriptor
         self._pending = bytearray()
         self._dropped = 0
-        self._own: int | None = descriptor if descriptor > 2 else None
+        self._in_line = False
+        """Whether the last line was written in part: its rest has to follow."""
         self._write = self._choose()
 
     def write(self, data: bytes, lines: int, notice: Callable[[int], bytes]) -> None:
@@ -184,20 +191,25 @@ class Sink:
             except OSError as error:
                 if error.errno in (errno.EAGAIN, errno.EINTR):
                     return True
-                # Closed, full, failing: the room goes on, the lines are counted.
-                self._dropped += self._pending.count(b"\n")
-                self._pending.clear()
+                self._drop_pending()
                 return False
             if not written:
                 return True
+            self._in_line = self._pending[written - 1] != NEWLINE
             del self._pending[:written]
         return False
 
     def close(self) -> None:
         """Give back what was opened."""
-        if self._own is not None:
-            os.close(self._own)
-            self._own = None
+        if self._descriptor > 2:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _drop_pending(self) -> None:
+        """Closed, full, failing: the room goes on, and the lines are counted."""
+        rest = self._pending.find(b"\n") + 1 if self._in_line else 0
+        self._dropped += self._pending.count(b"\n", rest)
+        del self._pending[rest:]
 
     def _choose(self) -> Callable[[bytearray], int]:
         mode = os.fstat(self._descriptor).st_mode
@@ -208,10 +220,11 @@ class Sink:
         # A description of our own may be non-blocking.  Only Linux gives one.
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC
         try:
-            self._own = os.open(f"/proc/self/fd/{self._descriptor}", flags)
+            own = os.open(f"/proc/self/fd/{self._descriptor}", flags)
         except OSError:
             return self._write_polled
-        self._descriptor = self._own
+        self.close()
+        self._descriptor = own
         return self._write_file
 
     def _write_file(self, data: bytearray) -> int:
@@ -233,7 +246,8 @@ class Sink:
 
 
 def _open_file(path: str) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    # O_NONBLOCK: a FIFO without a reader would hold us up here.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         return os.open(path, flags, 0o640)
     except OSError as error:

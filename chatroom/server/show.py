@@ -22,6 +22,7 @@ from chatroom.net.address import show as show_address
 from chatroom.wire.codec import encode, encode_history, encode_message
 
 if TYPE_CHECKING:
+    from chatroom.core.chat import Chat
     from chatroom.core.log import RoomLog
     from chatroom.core.rooms import Room
     from chatroom.server.connection import Connection
@@ -55,12 +56,14 @@ class Show:
 
     def __init__(
         self,
+        chat: Chat,
         store: MemoryStore,
         log: EventLog,
         failed: Callable[[Exception, Connection | None], None],
         closing: Callable[[Connection], None],
     ) -> None:
         self.totals = Totals()
+        self._chat = chat
         self._store = store
         self._log = log
         self._failed = failed
@@ -137,6 +140,7 @@ class Show:
         text = "your message could not be kept and was not sent; try again"
         error = messages.Error("internal", text, post.message.ref)
         self._tell_one(Tell(post.peer, error))
+        self._chat.not_kept(post.room)
 
     def _tell_room(self, effect: News) -> None:
         self._news.setdefault(effect.room, []).append(encode(effect.message))

@@ -84,7 +84,7 @@ def decode_object(payload: bytes | bytearray) -> dict[str, object]:
     try:
         # decode() looks for white space around the object, in Python code: slower
         # than the object itself, and needed only where there is any.
-        value, end = _scan(text, 0) if text[0] == "{" else (None, 0)
+        value, end = _scan(text, 0) if text[:1] == "{" else (None, 0)
         if end != len(text):
             value = _decoder.decode(text)
     except (ValueError, StopIteration, RecursionError):

@@ -1,0 +1,8 @@
+"""The chat client: a person's terminal, or a script's pipe, at one end of the wire.
+
+``frames.py`` holds the server to its tables, ``session.py`` is the chat as this side
+sees it, ``commands.py`` and ``render.py`` are what one types and what one sees,
+``editor.py`` is the line being typed; none of them does I/O.  ``connection.py`` moves
+frames, ``terminal.py`` and ``plain.py`` are the two faces, ``app.py`` puts it together.
+Must not know: the server's code.
+"""

@@ -1,0 +1,83 @@
+"""Puts the client together: options, a loop, a face, a ``Client`` in the middle.
+
+    main(argv) or run(options) -> exit code
+
+or a ``ChatroomError`` that says in one line what is wrong.  Whatever happens in
+between, the terminal is given back.  Must not know: what happens in a chat.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from functools import partial
+
+from chatroom.client.client import Client
+from chatroom.client.connection import Target, resolve
+from chatroom.client.face import Face
+from chatroom.client.options import Options, read_options
+from chatroom.client.render import JsonRenderer, Paint, Renderer
+from chatroom.net.loop import Loop
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the client with the command line *argv*; return its exit code."""
+    return run(read_options(argv))
+
+
+def run(options: Options) -> int:
+    """Join the chat, stay until the user leaves, and return the exit code."""
+    # Before the signals are taken: Ctrl-C has to end a name server's silence.
+    targets = resolve(options.host, options.port)
+    loop = Loop()
+    try:
+        client = _run(loop, options, targets)
+    finally:
+        loop.close()
+    if not client.in_a_hurry:
+        # The signals are as they were: Ctrl-C ends it where the reader does not read.
+        client.face.flush()
+    return client.outcome()
+
+
+def _run(loop: Loop, options: Options, targets: Sequence[Target]) -> Client:
+    full = _has_full_terminal() and not options.json
+    paint = _paint() if full else Paint.NONE
+    renderer = JsonRenderer() if options.json else Renderer(paint)
+    client = Client(loop, options, targets, renderer)
+    loop.on_error = client.crash
+    client.face = _make_face(loop, client, full)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        # What nohup and the shell's & have us ignore stays ignored.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            loop.on_signal(number, partial(client.interrupt, number))
+    try:
+        client.start()
+        loop.run()
+    finally:
+        client.face.close()
+        loop.tick(0)  # Sockets are closed at the end of a tick.
+    return client
+
+
+def _make_face(loop: Loop, client: Client, full: bool) -> Face:
+    # Imported here: a pipe needs no terminal, and a terminal no pipe.
+    if full:
+        from chatroom.client.terminal import Terminal
+
+        return Terminal(loop, client)
+    from chatroom.client.plain import Plain
+
+    return Plain(loop, client, interactive=os.isatty(0))
+
+
+def _has_full_terminal() -> bool:
+    """Tell whether there is a person at a terminal that can do more than print."""
+    dumb = os.environ.get("TERM", "") in ("", "dumb")
+    return os.isatty(0) and os.isatty(1) and not dumb
+
+
+def _paint() -> Paint:
+    # https://no-color.org: set and not empty means no colours.
+    return Paint.MONO if os.environ.get("NO_COLOR") else Paint.COLOUR

@@ -1,0 +1,118 @@
+"""The client's command line.  Must not know: what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatroom.config import Parser, checked, port_number, version_line
+from chatroom.core.text import nick_error, room_error, to_nfc
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 2428
+DEFAULT_ROOM = "lobby"
+
+_EPILOG = """\
+In a terminal, /help tells the commands and !leave leaves.
+
+From a pipe or a file, each line that is not blank is said as it is, also one that
+begins with a slash. Messages come out on stdout, everything else on stderr; with
+--json every frame comes out on stdout. At the end of the input it waits until all
+is answered, and leaves.
+
+exit codes: 0 left, 1 could not connect or lost the connection, 2 usage, 3 kicked
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    nick: str | None = None
+    room: str = DEFAULT_ROOM
+    json: bool = False
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return the host and the port of ``HOST``, ``HOST:PORT`` or ``[IPv6]:PORT``."""
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]")
+        if not bracket or not host or (port and not port.startswith(":")):
+            raise ValueError("an address like [::1]:2428")
+        port = port[1:] if port else str(DEFAULT_PORT)
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        # Several colons are an IPv6 address without brackets, and so without a port.
+        host, port = text, str(DEFAULT_PORT)
+    try:
+        number = port_number(port)
+    except ValueError:
+        number = 0
+    if not number:
+        raise ValueError("an address with a port from 1 to 65535")
+    if not host and not text.startswith(":"):
+        raise ValueError("an address")
+    return host or DEFAULT_HOST, number
+
+
+def _nick(text: str) -> str:
+    nick = to_nfc(text)
+    wrong = nick_error(nick)
+    if wrong is not None:
+        raise ValueError(f"a nick: {wrong}")
+    return nick
+
+
+def _room(text: str) -> str:
+    wrong = room_error(text)
+    if wrong is not None:
+        raise ValueError(f"a room: {wrong}")
+    return text
+
+
+def read_options(argv: Sequence[str] | None = None) -> Options:
+    """Return what the command line *argv* asks for.
+
+    Raises ``UsageError`` for what it does not understand; ``--help`` and ``--version``
+    print and raise ``SystemExit(0)``.
+    """
+    from argparse import RawDescriptionHelpFormatter
+
+    parser = Parser(
+        prog="chat-client",
+        description="Join a chat room.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=version_line())
+    parser.add_argument(
+        "address",
+        nargs="?",
+        type=checked(parse_address),
+        default=(DEFAULT_HOST, DEFAULT_PORT),
+        metavar="HOST[:PORT]",
+        help=f"the server (default: {DEFAULT_HOST}:{DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--nick",
+        type=checked(_nick),
+        metavar="NICK",
+        help="your name (default: the server gives one)",
+    )
+    parser.add_argument(
+        "--room",
+        type=checked(_room),
+        default=DEFAULT_ROOM,
+        metavar="ROOM",
+        help=f"the room to enter (default: {DEFAULT_ROOM})",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="show every frame as one line of JSON"
+    )
+    given = parser.parse_args(argv)
+    host, port = given.address
+    return Options(host, port, given.nick, given.room, given.json)

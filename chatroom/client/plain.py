@@ -1,0 +1,287 @@
+"""Lines in and lines out, for pipes, files and terminals that can do nothing else.
+
+Messages go to stdout, news to stderr.  What a reader does not take waits here, up to a
+limit beyond which the network waits too; nothing is dropped.  Input is read only while
+the application listens, so that nobody who pipes a book in fills the memory.
+Must not know: frames, what a line means.  None of the descriptors is ever made
+non-blocking: they are shared with whoever started this program.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatroom.client.face import Owner, write_all
+from chatroom.core.text import MAX_TEXT
+from chatroom.net.loop import READ, WRITE, Loop
+
+READ_SIZE = 65536
+PIPE_BUF = 4096
+"""Bytes that a pipe takes without blocking when it is ready, on Linux."""
+MAX_WAITING = 1024 * 1024
+"""Bytes of output that wait for their reader before the network has to."""
+MAX_LINE_BYTES = 4 * MAX_TEXT + 1
+"""No text of the longest kind is longer in UTF-8, a carriage return included."""
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """A line that cannot be said, and why."""
+
+    reason: str
+
+
+class LineSplitter:
+    """Bytes to lines, however they are cut.  Only LF ends a line; CR LF does too."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._too_long = False
+        self._number = 0
+
+    def feed(self, data: bytes) -> list[str | Unreadable]:
+        """Return the lines that *data* completes."""
+        *ends, rest = data.split(b"\n")
+        lines = []
+        for end in ends:
+            self._hold(end)
+            lines.append(self._line())
+        self._hold(rest)
+        return lines
+
+    def finish(self) -> list[str | Unreadable]:
+        """Return the last line, where no LF ends it."""
+        return [self._line()] if self._held or self._too_long else []
+
+    def _hold(self, data: bytes) -> None:
+        if not self._too_long:
+            self._held += data
+            if len(self._held) > MAX_LINE_BYTES:
+                self._too_long = True
+                self._held.clear()
+
+    def _line(self) -> str | Unreadable:
+        self._number += 1
+        raw, self._held = self._held.removesuffix(b"\r"), bytearray()
+        if self._too_long:
+            self._too_long = False
+            reason = f"is longer than {MAX_TEXT} characters"
+            return Unreadable(f"line {self._number} {reason} and is not said")
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return Unreadable(f"line {self._number} is not UTF-8 and is not said")
+
+
+class Output:
+    """A descriptor to write to without waiting for it, and what it has not taken.
+
+    *filling* is told when more than ``MAX_WAITING`` waits, and when all is gone again;
+    *failed* once, when nothing can be written any more.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        descriptor: int,
+        filling: Callable[[bool], None],
+        failed: Callable[[OSError], None],
+        crash: Callable[[Exception], None],
+    ) -> None:
+        self._loop = loop
+        self._descriptor = descriptor
+        self._filling = filling
+        self._on_failure = failed
+        self.failed = crash
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._waiting = bytearray()
+        self._full = False
+        self._watching = False
+        self._broken = False
+
+    def write(self, data: bytes) -> None:
+        """Write *data* as far as it is taken, and hold the rest."""
+        if self._broken:
+            return
+        self._waiting += data
+        self.pump()
+        if len(self._waiting) > MAX_WAITING and not self._full:
+            self._full = True
+            self._filling(True)
+
+    def ready(self, mask: int) -> None:
+        """It takes more: called by the loop."""
+        self.pump()
+
+    def pump(self) -> None:
+        """Write what is taken at once."""
+        while self._waiting and self._poll.poll(0):
+            try:
+                written = os.write(self._descriptor, self._waiting[:PIPE_BUF])
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._break(error)
+                return
+            del self._waiting[:written]
+        self._watch(bool(self._waiting))
+        if self._full and not self._waiting:
+            self._full = False
+            self._filling(False)
+
+    def close(self) -> None:
+        """Write what is taken at once, and use the loop no more."""
+        self.pump()
+        self._watch(False)
+
+    def flush(self) -> None:
+        """Write what waits, however long it takes."""
+        try:
+            write_all(self._descriptor, self._waiting)
+        except OSError:
+            pass  # The reader has gone, and does not miss it.
+        self._waiting.clear()
+
+    def _watch(self, on: bool) -> None:
+        if on == self._watching:
+            return
+        if on:
+            # What cannot be watched, a file, never makes anybody wait.
+            self._loop.watch(self._descriptor, WRITE, self)
+        else:
+            self._loop.unwatch(self._descriptor)
+        self._watching = on
+
+    def _break(self, error: OSError) -> None:
+        self._broken = True
+        self._waiting.clear()
+        self._watch(False)
+        self._on_failure(error)
+
+
+class Plain:
+    """A face of plain files.  *interactive*: stdin is a terminal all the same."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        owner: Owner,
+        interactive: bool,
+        descriptors: tuple[int, int, int] = (0, 1, 2),
+    ) -> None:
+        self.interactive = interactive
+        self._loop = loop
+        self._owner = owner
+        self._stdin, stdout, stderr = descriptors
+        self._lines = LineSplitter()
+        self._listening = False
+        self._watching = False
+        self._ended = False
+        self._out = Output(
+            loop, stdout, owner.hold_back, owner.output_failed, owner.crash
+        )
+        self._err = self._out
+        if not _same_file(stdout, stderr):
+            # Where news go nowhere, the messages still go out.
+            self._err = Output(
+                loop, stderr, lambda on: None, lambda error: None, owner.crash
+            )
+
+    # -- output ---------------------------------------------------------------
+
+    def show(self, lines: list[str], speech: bool) -> None:
+        """Write *lines* to stdout where they are *speech*, else to stderr."""
+        data = "".join(f"{line}\n" for line in lines).encode(errors="replace")
+        (self._out if speech else self._err).write(data)
+
+    def prompt(self, text: str) -> None:
+        """Nothing: a prompt is no line."""
+
+    # -- input ----------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin to read."""
+        self.listen(True)
+
+    def listen(self, on: bool) -> None:
+        """Read, or leave the input where it is."""
+        on = on and not self._ended
+        if on == self._listening:
+            return
+        self._listening = on
+        if not on:
+            self._unwatch()
+            return
+        try:
+            self._loop.watch(self._stdin, READ, self)
+            self._watching = True
+        except OSError:
+            # A file or /dev/null: epoll refuses it, as it is always ready.
+            self._loop.call_soon(self._read_always_ready)
+
+    def ready(self, mask: int) -> None:
+        """There is input: called by the loop."""
+        if self._listening:
+            self._read()
+
+    def failed(self, error: Exception) -> None:
+        """``ready`` has raised *error*."""
+        self._owner.crash(error)
+
+    def _read_always_ready(self) -> None:
+        if self._listening and not self._watching:
+            self._read()
+        if self._listening and not self._watching:
+            self._loop.call_soon(self._read_always_ready)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._stdin, READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # A directory, a terminal that has gone.
+            self._owner.unreadable(f"cannot read the input: {error.strerror}")
+            data = b""
+        if data:
+            self._tell(self._lines.feed(data))
+            return
+        self._ended = True
+        self.listen(False)
+        self._tell(self._lines.finish())
+        self._owner.input_ended()
+
+    def _tell(self, lines: list[str | Unreadable]) -> None:
+        for line in lines:
+            if isinstance(line, Unreadable):
+                self._owner.unreadable(line.reason)
+            else:
+                self._owner.entered(line)
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._loop.unwatch(self._stdin)
+            self._watching = False
+
+    def close(self) -> None:
+        """Write what is taken at once, and use the loop no more."""
+        self.listen(False)
+        for output in (self._out, self._err):
+            output.close()
+
+    def flush(self) -> None:
+        """Wait for the readers."""
+        for output in (self._out, self._err):
+            output.flush()
+
+
+def _same_file(one: int, other: int) -> bool:
+    """Tell whether two descriptors write to the same place, and so in one order."""
+    try:
+        return os.path.samestat(os.fstat(one), os.fstat(other))
+    except OSError:
+        return False

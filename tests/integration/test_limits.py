@@ -1,0 +1,382 @@
+"""Who sends too much, reads too little or says nothing, and what it costs others.
+
+Limits are set low here, so that they are reached at once. A time is asserted only
+from below: that something was held back, never that something was quick.
+"""
+
+import contextlib
+import struct
+import time
+
+from tests.integration.conftest import Start
+from tests.support.crowd import Crowd
+from tests.support.peer import Peer, encode, ids, types
+from tests.support.waiting import fresh, wait_for
+
+
+def talk_until_gone(talker: Peer, stalled: Peer, size: int = 3000) -> int:
+    """Say things until the stalled member has left; give how many bytes that took."""
+    said = 0
+    while said < 64 << 20:
+        for _ in range(8):
+            talker.say("x" * size)
+        said += 8 * size
+        for frame in talker.sync():
+            if frame.type == "left":
+                assert frame["nick"] == stalled.nick
+                assert frame["reason"] == "lost"
+                return said
+    raise AssertionError(f"still there after {said} bytes")
+
+
+# Rates
+
+
+def test_the_rate_holds_back_and_loses_nothing(start: Start) -> None:
+    server = start("--rate", "100", "--burst", "5")
+    anna, bob = server.crew("anna", "bob")
+    began = time.monotonic()
+    anna.send_all(*(encode("say", text=f"line {n}") for n in range(60)))
+    for number in range(60):
+        anna.expect("message", text=f"line {number}", id=number + 1)
+    assert time.monotonic() - began > 0.4
+    assert ids(bob.recv_until(lambda f: f.get("id") == 60)) == list(range(1, 61))
+    server.expect_rest()
+
+
+def test_the_rate_in_bytes(start: Start) -> None:
+    server = start("--rate-bytes", "40000", "--burst-bytes", "10000")
+    anna, _ = server.crew("anna", "bob")
+    began = time.monotonic()
+    anna.send_all(*(encode("say", text="x" * 2000) for _ in range(20)))
+    for number in range(1, 21):
+        anna.expect("message", id=number)
+    assert time.monotonic() - began > 0.5
+
+
+def test_no_rate_at_all(start: Start) -> None:
+    server = start("--rate", "0", "--burst", "1", "--burst-bytes", "1")
+    (anna,) = server.crew("anna")
+    anna.send_all(*(encode("say", text="x" * 100) for _ in range(1000)))
+    assert ids(anna.sync()) == list(range(1, 1001))
+
+
+def test_control_frames_and_bad_ones_count_too(start: Start) -> None:
+    server = start("--rate", "100", "--burst", "5")
+    for data in (encode("ping"), encode("pong"), encode("dance"), b"\0\0\0\1x"):
+        (anna,) = server.crew("anna")
+        began = time.monotonic()
+        anna.send_raw(data * 20)
+        anna.sync()
+        assert time.monotonic() - began > 0.1, data
+
+
+def test_a_flood_costs_the_others_nothing(start: Start) -> None:
+    """It is read no faster than the rate, which its sender feels, and nobody else."""
+    server = start("--rate", "500", "--burst", "20", "--rate-bytes", "0")
+    anna, bob = server.crew("anna", "bob")
+    flooder = server.member("flooder")
+    crowd = Crowd([flooder])
+    (flood,) = crowd.members
+    flood.outgoing += encode("ping", data="x" * 64, pad="y" * 1000) * 20_000
+    size = len(flood.outgoing)
+    crowd.serve(lambda: flood.count("pong") >= 100, "the flood is being answered")
+    for number in range(1, 6):
+        anna.say("undisturbed")
+        for peer in (anna, bob):
+            peer.expect("message", id=number)
+        crowd.serve(lambda: True, "")
+    assert flood.outgoing, f"all of {size} bytes were taken at once"
+    assert flood.count("pong") == len(flood.payloads)
+    flooder.reset()
+    server.wait_log("leave", flooder.nick)
+    server.expect_rest()
+
+
+def test_a_flood_that_ends_is_answered_to_the_end(start: Start) -> None:
+    server = start("--rate", "2000", "--burst", "10")
+    (anna,) = server.crew("anna")
+    crowd = Crowd([anna])
+    (flood,) = crowd.members
+    for number in range(1500):
+        flood.outgoing += encode("ping", data=str(number))
+    crowd.serve(lambda: len(flood.payloads) == 1500, "an answer to each")
+    assert [frame["data"] for frame in flood.frames("pong")] == [
+        str(number) for number in range(1500)
+    ]
+
+
+def test_half_closed_with_input_that_waits_for_the_rate(start: Start) -> None:
+    server = start("--rate", "100", "--burst", "5")
+    anna, bob = server.crew("anna", "bob")
+    anna.send_all(*(encode("say", text="x") for _ in range(40)))
+    anna.half_close()
+    assert ids(anna.rest()) == list(range(1, 41))
+    seen = bob.recv_until(lambda frame: frame.type == "left")
+    assert ids(seen) == list(range(1, 41))
+
+
+def test_a_reset_while_held_back(start: Start) -> None:
+    server = start("--rate", "1", "--burst", "5")
+    anna, bob = server.crew("anna", "bob")
+    bob.expect_nothing()
+    anna.send_raw(encode("ping") * 5000)
+    anna.expect("pong")
+    anna.reset()
+    bob.expect("left", nick=anna.nick, reason="lost", timeout=8)
+    server.expect_rest()
+
+
+# Who does not read
+
+
+def test_who_does_not_read_is_dropped(start: Start) -> None:
+    server = start("--rate", "0", "--max-output", "65536")
+    anna, bob = server.crew("anna", "bob")
+    stalled = server.member("stalled", rcvbuf=4096, room=anna.history()["room"])
+    for peer in (anna, bob):
+        peer.expect("joined", nick=stalled.nick)
+    said = talk_until_gone(anna, stalled)
+    assert said > 65536
+    seen = bob.recv_until(lambda frame: frame.type == "left")
+    heard = ids(seen)
+    assert heard == list(range(1, len(heard) + 1)), "bob missed nothing"
+
+
+def test_who_asks_for_much_and_does_not_read(start: Start) -> None:
+    """Its own requests wait, so that it cannot make the server hold their answers."""
+    server = start("--rate", "0")
+    (anna,) = server.crew("anna")
+    for _ in range(16):
+        anna.say("x" * 4000)
+    anna.sync()
+    greedy = server.member("greedy", rcvbuf=4096, room=anna.history()["room"])
+    anna.expect("joined")
+    before = server.rss()
+    crowd = Crowd([greedy])
+    (member,) = crowd.members
+    member.reads = False
+    member.outgoing += encode("history") * 2000
+    deadline = time.monotonic() + 1
+    while member.outgoing and time.monotonic() < deadline:
+        crowd.serve(lambda: True, "")
+        member.transmit()
+        anna.expect_nothing()
+    assert server.rss() - before < 32 << 20
+    # It had asked for 128 MB; when it reads at last, it gets all of it in order.
+    member.reads = True
+    crowd.serve(lambda: len(member.payloads) >= 200, "answers")
+    assert set(member.payloads) == {member.payloads[0]}
+
+
+def test_who_takes_nothing_for_some_time_is_dropped(start: Start) -> None:
+    server = start("--rate", "0", "--stall-timeout", "0.5", "--max-output", "0")
+    (anna,) = server.crew("anna")
+    stalled = server.member("stalled", rcvbuf=4096, room=anna.history()["room"])
+    anna.expect("joined")
+    for _ in range(300):
+        anna.say("x" * 4000)
+    seen = anna.recv_until(lambda frame: frame.type == "left")
+    assert seen[-1]["nick"] == stalled.nick
+    assert seen[-1]["reason"] == "lost"
+
+
+def test_a_slow_reader_is_no_stalled_one(start: Start) -> None:
+    server = start("--rate", "0", "--stall-timeout", "0.4")
+    (anna,) = server.crew("anna")
+    slow = server.member("slow", rcvbuf=4096, room=anna.history()["room"])
+    anna.expect("joined")
+    for _ in range(150):
+        anna.say("x" * 4000)
+    anna.sync()
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:
+        time.sleep(0.05)  # being slow is what is tested
+        for _ in range(4):
+            slow.expect("message")
+    seen = slow.recv_until(lambda frame: frame.get("id") == 150)
+    assert ids(seen)[-1] == 150
+    anna.expect_nothing()
+
+
+def test_the_largest_goes_when_all_have_too_much(start: Start) -> None:
+    """A chunk that many share counts once, so one who asks for more is the largest."""
+    server = start(
+        "--rate", "0", "--max-output", "0", "--max-output-soft", "0",
+        "--max-output-total", "300000",
+    )  # fmt: skip
+    anna, bob = server.crew("anna", "bob")
+    stalled = server.member("stalled", rcvbuf=4096, room=anna.history()["room"])
+    anna.expect("joined")
+    bob.expect("joined")
+    talk_until_gone(anna, stalled)
+    bob.recv_until(lambda frame: frame.type == "left")
+    bob.say("still here")
+    anna.expect("message", text="still here")
+
+
+# Silence
+
+
+def test_idle(start: Start) -> None:
+    server = start("--ping-interval", "0.2", "--idle-timeout", "0.8")
+    anna, silent = server.crew("anna", "silent")
+    pings = 0
+    while True:
+        frame = anna.recv()
+        if frame.type == "left":
+            break
+        assert frame.type == "ping"
+        pings += 1
+        if "data" in frame:
+            anna.send("pong", data=frame["data"])
+        else:
+            anna.send("pong")
+    assert pings >= 3
+    assert frame["nick"] == silent.nick
+    assert frame["reason"] == "idle"
+    frames = silent.rest()
+    assert set(types(frames[:-1])) == {"ping"}
+    assert frames[-1].type == "kick"
+    assert frames[-1]["reason"] == "idle"
+    # Whoever answers stays for longer than that.
+    for _ in range(5):
+        anna.expect("ping")
+        anna.send("pong")
+    anna.send("who")
+    assert anna.expect("members", skip=["ping"])["members"] == [anna.nick]
+
+
+def test_an_idle_session_can_be_resumed(start: Start) -> None:
+    server = start("--ping-interval", "0.1", "--idle-timeout", "0.6")
+    silent = server.member("silent")
+    silent.say("LOUD")
+    silent.expect("warning")
+    frames = silent.rest()
+    assert frames[-1]["reason"] == "idle"
+    again = server.peer()
+    welcome, _ = again.hello(session=silent.session)
+    assert welcome["nick"] == silent.nick
+    assert welcome["strikes"] == 1
+
+
+def test_any_frame_shows_life(start: Start) -> None:
+    server = start("--ping-interval", "0.1", "--idle-timeout", "0.6")
+    anna = server.member("anna")
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:
+        anna.send("ping", data="alive")
+        anna.expect("pong", skip=["ping"], data="alive")
+        anna.expect("ping")
+
+
+def test_waiting_for_the_rate_is_not_idle(start: Start) -> None:
+    server = start(
+        "--rate", "10", "--burst", "2", "--ping-interval", "0.1",
+        "--idle-timeout", "0.5",
+    )  # fmt: skip
+    anna = server.member("anna")
+    anna.send_all(*(encode("say", text="x") for _ in range(15)))
+    for number in range(1, 16):
+        anna.expect("message", skip=["ping"], id=number)
+
+
+def test_a_frame_that_takes_too_long(start: Start) -> None:
+    """The time counts from its first byte; more bytes do not win more of it."""
+    server = start("--frame-timeout", "0.5")
+    anna, bob = server.crew("anna", "bob")
+    began = time.monotonic()
+    data = encode("say", text="x" * 200)
+    for index in range(len(data) - 1):
+        try:
+            anna.send_raw(data[index : index + 1])
+            frame = anna.recv(timeout=0.05)
+        except AssertionError:
+            assert time.monotonic() - began < 5, "it is still being waited for"
+            continue
+        assert frame.type == "error"
+        assert frame["code"] == "timeout"
+        break
+    assert time.monotonic() - began > 0.4
+    anna.expect_closed()
+    bob.expect("left", nick=anna.nick, reason="lost")
+    bob.expect_nothing()
+
+
+def test_a_member_between_two_frames_has_time(start: Start) -> None:
+    server = start("--frame-timeout", "0.3")
+    anna, bob = server.crew("anna", "bob")
+    bob.send_raw(struct.pack("!I", 100))
+    anna.expect("left", nick=bob.nick, reason="lost")
+    anna.say("I have waited as long")
+    anna.expect("message")
+
+
+# Descriptors
+
+
+def test_out_of_descriptors(start: Start) -> None:
+    server = start()
+    anna, bob = server.crew("anna", "bob")
+    server.limit_descriptors(40)
+    extra = [Peer(server.address) for _ in range(60)]
+    try:
+        for number in range(1, 4):
+            anna.say("undisturbed")
+            bob.expect("message", id=number)
+            anna.expect("message", id=number)
+        server.expect_rest()
+    finally:
+        for peer in extra:
+            peer.close()
+
+    def let_in() -> bool:
+        with Peer(server.address) as peer:
+            peer.send("hello", version=1)
+            return peer.recv().type == "welcome"
+
+    wait_for(let_in, "somebody new is let in")
+    assert len(server.log_lines()) < 500
+
+
+def test_many_who_never_speak(start: Start) -> None:
+    server = start("--hello-timeout", "0.5", "--max-clients-per-ip", "0")
+    anna, bob = server.crew("anna", "bob")
+    silent = [server.peer() for _ in range(200)]
+    anna.say("undisturbed")
+    bob.expect("message")
+    for peer in silent:
+        peer.expect_error("timeout", closes=True)
+
+
+def test_the_unfinished_are_bounded(start: Start) -> None:
+    """At most 256 more than members; and members can still come afterwards."""
+    server = start(
+        "--hello-timeout", "1", "--max-clients", "5", "--max-clients-per-ip", "0"
+    )  # fmt: skip
+    anna = server.member("anna")
+    peers = [server.peer() for _ in range(300)]
+    anna.expect_nothing()
+    answers = []
+    for peer in peers:
+        with contextlib.suppress(EOFError):
+            answers.append(peer.recv())
+    codes = [answer["code"] for answer in answers]
+    assert set(codes) <= {"full", "timeout"}
+    assert codes.count("timeout") <= 256 + 4, "the others were sent away before that"
+    assert codes.count("timeout") >= 256
+    server.member("bob")
+
+
+def test_full_of_rooms_and_sessions_memory_stays(start: Start) -> None:
+    """Coming and going a thousand times leaves rooms and members behind no more."""
+    server = start("--rate", "0", "--max-rooms", "3")
+    anna = server.member("anna")
+    for _ in range(300):
+        with server.peer() as peer:
+            peer.hello(room=fresh("room"))
+            peer.send("leave")
+            peer.expect("kick")
+    anna.send("rooms")
+    page = anna.expect("rooms")
+    assert page["rooms"] == [{"room": "lobby", "count": 1}]

@@ -1,0 +1,244 @@
+"""Settings: each option with its parser, its default, its complaint in one line."""
+
+import re
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatroom import __version__, config
+from chatroom.config import Settings, option_name, read_settings
+from chatroom.errors import UsageError
+
+DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": "2428",
+    "strikes": "2",
+    "shout-min-letters": "1",
+    "strike-lapse": "0",
+    "rate": "10",
+    "burst": "50",
+    "rate-bytes": "16KiB",
+    "burst-bytes": "64KiB",
+    "max-clients": "10000",
+    "max-clients-per-ip": "256",
+    "max-rooms": "1000",
+    "hello-timeout": "10",
+    "frame-timeout": "30",
+    "ping-interval": "30",
+    "idle-timeout": "90",
+    "max-output": "4MiB",
+    "max-output-soft": "1MiB",
+    "max-output-total": "128MiB",
+    "stall-timeout": "30",
+    "keep": "10000",
+    "keep-bytes": "16MiB",
+    "presence-limit": "500",
+    "log-level": "info",
+    "log-format": "text",
+    "log-file": "none",
+}
+"""Every option and its default, as one would write it."""
+
+
+def complaint(*argv: str) -> str:
+    """Return what is said about a command line that is wrong."""
+    with pytest.raises(UsageError) as caught:
+        read_settings(argv)
+    return str(caught.value)
+
+
+def test_without_options_everything_is_at_its_default() -> None:
+    settings = read_settings([])
+    assert settings == Settings()
+    assert settings.changed() == {}
+
+
+def test_the_options_are_these() -> None:
+    assert [option_name(f.name) for f in fields(Settings)] == list(DEFAULTS)
+
+
+@pytest.mark.parametrize("name", [n for n in DEFAULTS if n != "log-file"])
+def test_the_default_as_it_is_shown_is_the_default(name: str) -> None:
+    assert read_settings([f"--{name}", DEFAULTS[name]]) == Settings()
+
+
+def test_help_shows_every_option_with_its_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_settings(["--help"])
+    assert caught.value.code == 0
+    shown = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for field_ in fields(Settings):
+        name, about = option_name(field_.name), field_.metadata
+        entry = f"--{name} {about['metavar']} {about['help']} (default: "
+        assert entry + DEFAULTS[name] + ")" in shown
+        assert about["help"]
+    assert "0 is no limit" in shown
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_settings(["--version"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown == config.version_line() + "\n"
+    assert shown.startswith(f"chatroom {__version__} (Python 3.")
+
+
+def test_host_may_be_repeated() -> None:
+    settings = read_settings(["--host", "::1", "--host=0.0.0.0"])
+    assert settings.host == ("::1", "0.0.0.0")
+    assert read_settings(["--host", "::1"]).host == ("::1",)
+
+
+def test_what_is_not_default_is_told() -> None:
+    settings = read_settings(["--strikes", "3", "--max-rooms", "1000", "--rate=0"])
+    assert settings.changed() == {"strikes": 3, "rate": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (["--port", "0"], "port", 0),
+        (["--port", "65535"], "port", 65535),
+        (["--strikes", "1"], "strikes", 1),
+        (["--shout-min-letters", "0"], "shout_min_letters", 0),
+        (["--strike-lapse", "10m"], "strike_lapse", 600.0),
+        (["--hello-timeout", "250ms"], "hello_timeout", 0.25),
+        (["--idle-timeout", "1.5h"], "idle_timeout", 5400.0),
+        (["--frame-timeout", "7"], "frame_timeout", 7.0),
+        (["--ping-interval", "7 s"], "ping_interval", 7.0),
+        (["--rate", "0.5"], "rate", 0.5),
+        (["--rate-bytes", "1.5KiB"], "rate_bytes", 1536),
+        (["--keep-bytes", "2g"], "keep_bytes", 2**31),
+        (["--max-output", "100b"], "max_output", 100),
+        (["--max-output", "3 M"], "max_output", 3 * 2**20),
+        (["--max-output", "5k"], "max_output", 5120),
+        (["--max-output", "0"], "max_output", 0),
+        (["--log-level", "debug"], "log_level", "debug"),
+        (["--log-format", "json"], "log_format", "json"),
+        (["--log-file", "a b.log"], "log_file", "a b.log"),
+    ],
+)
+def test_good_values(argv: list[str], name: str, value: object) -> None:
+    found = getattr(read_settings(argv), name)
+    assert found == value
+    assert type(found) is type(value)
+    assert read_settings([argv[0] + "=" + argv[1]]) == read_settings(argv)
+
+
+BAD = {
+    "port": ["-1", "65536", "x", "", "1.0", "٣", "1_0", " 1", "1" * 30],
+    "strikes": ["0", "-1", "x", "", "1.5"],
+    "shout-min-letters": ["-1", "x", "1.5"],
+    "strike-lapse": ["-1", "x", "", "s", "1d", "inf", "nan", "1e999", "1_0", "1 2"],
+    "rate": ["-1", "x", "10s", "nan", "inf", "", "1e999"],
+    "burst": ["-1", "1.5", "50KiB", ""],
+    "rate-bytes": ["-1", "x", "KiB", "1 TiB", "1e308KiB", "٣", "0x10"],
+    "hello-timeout": ["-1", "ten", "-", "1hh"],
+    "log-level": ["", "INFO", "loud"],
+    "log-format": ["xml", "Text", ""],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in BAD for value in BAD[name]]
+)
+def test_bad_values_are_one_line(name: str, value: str) -> None:
+    told = complaint(f"--{name}={value}")
+    assert told.isprintable()
+    assert f"--{name}" in told
+    assert "see chat-server --help" in told
+    assert f"{value!a} is not " in told
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--no-such-option"],
+        ["--no-such-option", "1"],
+        ["--max-room", "5"],
+        ["--hos", "::1"],
+        ["lobby"],
+        ["--port"],
+        ["--port", "--strikes", "2"],
+        ["-p", "1"],
+        ["--port", "1\n2"],
+        ["--log-level", "\x1b[31mred"],
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(argv: list[str]) -> None:
+    told = complaint(*argv)
+    assert told.isprintable()
+    assert "chat-server --help" in told
+
+
+@pytest.mark.parametrize("name", ["host", "port", "hello-timeout", "log-level"])
+def test_two_dashes_are_no_value(name: str) -> None:
+    """Some versions of argparse take them out and leave an empty list."""
+    assert complaint(f"--{name}=--").isprintable()
+
+
+@pytest.mark.parametrize("argv", [["a\nb"], ["--x\ny"], ["\x1b[2J"]])
+def test_the_complaint_is_one_line_whatever_it_is_about(argv: list[str]) -> None:
+    assert complaint(*argv).isprintable()
+
+
+# -- the parsers ------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_whole_numbers(value: int) -> None:
+    assert config.number(str(value)) == value
+    if value:
+        assert config.positive(str(value)) == value
+    if value <= 65535:
+        assert config.port_number(str(value)) == value
+    assert config.size(str(min(value, 2**53))) == min(value, 2**53)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "h", "MS", "H", ""]))
+def test_times(value: int, unit: str) -> None:
+    factor = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}[unit.lower()]
+    for space in ("", " "):
+        assert config.seconds(f"{value}{space}{unit}") == pytest.approx(value * factor)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["B", "K", "KiB", "M", "MiB", "G", "GiB", "kib", "mIb", ""]),
+)
+def test_sizes(value: int, unit: str) -> None:
+    power = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3}[unit[:1].lower()]
+    assert config.size(f"{value}{unit}") == value * 1024**power
+
+
+@given(st.text(max_size=8))
+def test_whatever_is_written_is_understood_or_refused(text: str) -> None:
+    parsers = (
+        config.number,
+        config.positive,
+        config.port_number,
+        config.seconds,
+        config.rate,
+        config.size,
+        config.one_of("a", "b"),
+    )
+    for parse in parsers:
+        try:
+            value = parse(text)
+        except ValueError as wrong:
+            assert str(wrong).isprintable()
+        else:
+            assert value in ("a", "b") or float(value) >= 0
+
+
+def test_no_limit_has_a_default_of_nothing() -> None:
+    """Each number that bounds something does bound it, unless one asks for 0."""
+    unbounded = {"strike_lapse"}
+    for field_ in fields(Settings):
+        if isinstance(field_.default, int | float) and field_.name not in unbounded:
+            assert field_.default > 0
