@@ -202,6 +202,13 @@ class Settings:
 
     keep: int = option(10_000, number, "N", "messages a room held in memory")
     keep_bytes: int = option(16 * MIB, size, "SIZE", "and their bytes", "16MiB")
+    history: str = option(
+        "", word, "FILE", "keep messages and sessions in this SQLite file", "memory"
+    )
+    # Nothing is written anywhere before somebody has asked for it.
+    history_keep: int = option(
+        0, number, "N", "messages a room kept in that file", "0: all"
+    )
     presence_limit: int = option(
         500, number, "N", "members above which a room tells numbers, not names"
     )

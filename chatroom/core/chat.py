@@ -14,7 +14,7 @@ the epoch and is only shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ class Chat:
         self,
         rules: Rules,
         make_token: Callable[[], str],
-        open_log: Callable[[str], RoomLog[Sized]],
+        open_log: Callable[[str], RoomLog[Any]],
     ) -> None:
         self.rules = rules
         self.effects: list[Effect] = []
@@ -309,6 +309,7 @@ class Chat:
     ) -> None:
         if say.ref is not None:
             session.last_ref = say.ref
+            self.sessions.touch(session)
         text = say.text
         if wrong := text_error(text):
             self._tell(peer, messages.Error(wrong[0], wrong[1], say.ref))
@@ -333,6 +334,7 @@ class Chat:
     ) -> None:
         if whisper.ref is not None:
             session.last_ref = whisper.ref
+            self.sessions.touch(session)
         text = whisper.text
         if wrong := text_error(text):
             self._tell(peer, messages.Error(wrong[0], wrong[1], whisper.ref))
@@ -363,6 +365,7 @@ class Chat:
         now: float,
     ) -> None:
         """Carry out what the strike machine decided, other than to deliver."""
+        self.sessions.touch(session)
         moderator = self.rules.moderator
         strikes, limit = len(session.strikes.times), moderator.limit
         if action is Action.LEAVE:
@@ -400,6 +403,7 @@ class Chat:
         del self.nicks[session.key]
         room.rename(session, nick, key)
         self.nicks[key] = session
+        self.sessions.touch(session)
         renamed = messages.Renamed(room.name, old, nick)
         if room.large:
             self._tell(peer, renamed)
@@ -484,6 +488,15 @@ class Chat:
             error = messages.Error(request.code, request.text, request.ref)
             self._tell(peer, error)
 
+    # -- what was kept before the start ---------------------------------------
+
+    def restore(self, rooms: Iterable[str], sessions: Iterable[Session]) -> None:
+        """Take up what a store has kept: *rooms* with messages, ended *sessions*."""
+        for name in rooms:
+            self._open_room(name)
+        for session in sessions:
+            self.sessions.restore(session)
+
     # -- rooms ----------------------------------------------------------------
 
     def _has_place_for(self, name: str, leaving: Room | None) -> bool:
@@ -496,14 +509,16 @@ class Chat:
         return len(self.rooms) - vacated < self.rules.max_rooms
 
     def _enter(self, peer: Peer, session: Session, name: str, now: float) -> None:
-        room = self.rooms.get(name)
-        if room is None:
-            room = Room(name, self._open_log(name), self.rules.presence_limit)
-            self.rooms[name] = room
+        room = self.rooms.get(name) or self._open_room(name)
         room.add(session)
         session.room = room
         self._presence(room, messages.Joined(name, session.nick), now)
         self.effects.append(Enter(peer, room, len(room.members)))
+
+    def _open_room(self, name: str) -> Room:
+        room = Room(name, self._open_log(name), self.rules.presence_limit)
+        self.rooms[name] = room
+        return room
 
     def _leave_room(self, session: Session, reason: str, now: float) -> None:
         room = session.room

@@ -70,15 +70,25 @@ class RoomLog(Generic[Entry]):
         direction asked (without an id: older ones).
         """
         end = self.last_id + 1
-        if after is not None:
-            low = max(after + 1, self._first)
-            high = min(low + limit, end)
-            more = high < end
-        else:
-            high = end if before is None else min(before, end)
-            low = max(high - limit, self._first)
-            more = low > self._first
-        if low >= high:
-            return end, [], False
+        low, high, more = page_bounds(self._first, end, after, before, limit)
+        return low, self.entries(low, high), more
+
+    def entries(self, low: int, high: int) -> list[Entry]:
+        """Return the entries from id *low* to before *high*, all of them held."""
         entries, first = self._entries, self._first
-        return low, [entries[i - first] for i in range(low, high)], more
+        return [entries[i - first] for i in range(low, high)]
+
+
+def page_bounds(
+    first: int, end: int, after: int | None, before: int | None, limit: int
+) -> tuple[int, int, bool]:
+    """Return (low, high, more) of a page over the ids from *first* to before *end*."""
+    if after is not None:
+        low = max(after + 1, first)
+        high = min(low + limit, end)
+        more = high < end
+    else:
+        high = end if before is None else min(before, end)
+        low = max(high - limit, first)
+        more = low > first
+    return (low, high, more) if low < high else (end, end, False)

@@ -8,8 +8,7 @@ the room is large until it has clearly shrunk.  Must not know: connections and b
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sized
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatroom.core.log import RoomLog
 
@@ -35,7 +34,7 @@ class Room:
         "topic",
     )
 
-    def __init__(self, name: str, log: RoomLog[Sized], presence_limit: int) -> None:
+    def __init__(self, name: str, log: RoomLog[Any], presence_limit: int) -> None:
         self.name = name
         self.log = log
         self.presence_limit = presence_limit

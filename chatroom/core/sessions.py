@@ -75,6 +75,8 @@ class Sessions:
     """All sessions by the digest of their token."""
 
     def __init__(self) -> None:
+        self.changed: dict[bytes, Session | None] = {}
+        """What has changed since the store was last given this, and emptied it."""
         self._all: dict[bytes, Session] = {}
         # Those without a connection, in the order in which they lost it.
         self._ended: dict[bytes, Session] = {}
@@ -90,6 +92,15 @@ class Sessions:
     def add(self, session: Session) -> None:
         """Know *session*, which has a connection, from now on."""
         self._all[session.digest] = session
+        self.changed[session.digest] = session
+
+    def touch(self, session: Session) -> None:
+        """Note that *session* is not any more as it was kept."""
+        self.changed[session.digest] = session
+
+    def restore(self, session: Session) -> None:
+        """Know *session*, which was kept, and whose connection ended before now."""
+        self._all[session.digest] = self._ended[session.digest] = session
 
     def find(self, token: str, now: float, *, secure: bool) -> Session | None:
         """Return the session of *token*, if it can be resumed at *now* (seconds)."""
@@ -102,17 +113,20 @@ class Sessions:
     def resume(self, session: Session) -> None:
         """Note that *session* has a connection again."""
         self._ended.pop(session.digest, None)
+        self.touch(session)
 
     def end(self, session: Session, now: float) -> None:
         """Note that the connection of *session* ended at *now* (seconds)."""
         session.ended_at = now
         self._ended[session.digest] = session
+        self.touch(session)
         self.expire(now)
 
     def forget(self, session: Session) -> None:
         """Know *session* no longer."""
         self._all.pop(session.digest, None)
         self._ended.pop(session.digest, None)
+        self.changed[session.digest] = None
 
     def expire(self, now: float) -> None:
         """Forget what has been without a connection for too long at *now*."""

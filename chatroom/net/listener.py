@@ -20,6 +20,8 @@ ACCEPTS_PER_TICK = 128
 """So that a storm of arrivals does not hold up those who are here."""
 RETRY_DELAY = 0.5
 """Seconds without listening when descriptors have run out."""
+REPORT_INTERVAL = 60.0
+"""Seconds between two lines about it, at least."""
 SEND_BUFFER = 128 * 1024
 """``SO_SNDBUF``, bytes: unset, the kernel hides 4 MiB of a stalled peer's backlog."""
 
@@ -47,6 +49,7 @@ class Listener:
         self._report = report
         self.failed = failed
         self._retry: Timer | None = None
+        self._report_next = float("-inf")
         self.address = to_address(sock.getsockname())
         loop.watch(sock, READ, self)
 
@@ -80,7 +83,9 @@ class Listener:
         # on, it would wake the loop without end.
         self._loop.unwatch(self._sock)
         self._retry = self._loop.call_later(RETRY_DELAY, self._resume)
-        self._report(f"cannot accept: {error.strerror}; next try in {RETRY_DELAY} s")
+        if self._loop.now >= self._report_next:
+            self._report_next = self._loop.now + REPORT_INTERVAL
+            self._report(f"cannot accept: {error.strerror}; tried anew twice a second")
 
     def _resume(self) -> None:
         self._retry = None

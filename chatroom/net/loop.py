@@ -39,15 +39,18 @@ class Handler(Protocol):
 class Timer:
     """A call that is due at ``when``; ``cancel`` is allowed at any time."""
 
-    __slots__ = ("callback", "when")
+    __slots__ = ("_loop", "callback", "when")
 
-    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, when: float, callback: Callable[[], None]) -> None:
+        self._loop = loop
         self.when = when
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
         """Let it not be called.  Its place in the heap is given back in time."""
-        self.callback = None
+        if self.callback is not None:
+            self.callback = None
+            self._loop.cancelled += 1
 
 
 class Loop:
@@ -70,6 +73,8 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_count = 0
+        self.cancelled = 0
+        """Timers in the heap that are not to be called any more."""
         self._soon: list[Callable[[], None]] = []
         self._doomed: list[Callable[[], None]] = []
         self._signals: _Signals | None = None
@@ -101,7 +106,7 @@ class Loop:
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call *callback* at *when* (seconds of the clock), or soon after."""
-        timer = Timer(when, callback)
+        timer = Timer(self, when, callback)
         # The number keeps those due at the same time in order.
         self._timer_count += 1
         heappush(self._timers, (when, self._timer_count, timer))
@@ -118,7 +123,7 @@ class Loop:
     @property
     def timers(self) -> int:
         """How many timers are still to be called."""
-        return sum(timer.callback is not None for _, _, timer in self._timers)
+        return len(self._timers) - self.cancelled
 
     def doom(self, dispose: Callable[[], None]) -> None:
         """Call *dispose* when this tick is over."""
@@ -170,6 +175,7 @@ class Loop:
             return 0.0
         while self._timers and self._timers[0][2].callback is None:
             heappop(self._timers)
+            self.cancelled -= 1
         if not self._timers:
             return longest
         # epoll counts milliseconds in 32 bits.
@@ -186,10 +192,13 @@ class Loop:
             callback, timer.callback = timer.callback, None
             if callback is not None:
                 self._call(callback)
+            else:
+                self.cancelled -= 1
         # Timers that were cancelled are in the heap until their time comes: where
         # they are the most of it, it is made anew.
-        if len(self._timers) > 1024 and self.timers * 2 < len(self._timers):
+        if self.cancelled > 1024 and self.cancelled * 2 > len(self._timers):
             self._timers = [t for t in self._timers if t[2].callback is not None]
+            self.cancelled = 0
             heapify(self._timers)
 
     def _call(self, callback: Callable[[], None]) -> None:

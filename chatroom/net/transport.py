@@ -97,6 +97,9 @@ class State(IntEnum):
     CLOSED = 3
 
 
+_OPEN = State.OPEN  # An attribute of an enum is looked up in Python code.
+
+
 class Transport:
     """A connected, non-blocking stream socket and its output queue."""
 
@@ -128,7 +131,7 @@ class Transport:
         self._loop = loop
         self._sock = sock
         self._pool = pool
-        # Made when first needed: an empty deque is 760 bytes.
+        # There only while it holds something: an empty deque is 760 bytes.
         self._queue: OutputQueue | None = None
         self._timer: Timer | None = None
         self._close_by = 0.0
@@ -156,34 +159,34 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         """Send *data* now as far as the kernel takes it, and hold the rest."""
-        queue = self._queue
-        if queue is not None and queue.size:
-            if self.state == State.OPEN:
-                before = queue.size
-                queue.append(data)
-                self._update()
-                self.receiver.output_queued(before)
+        # The few lines that every delivery goes through: the rest is set apart.
+        if self.state is not _OPEN:
             return
-        if self.state != State.OPEN:
-            return
-        try:
-            sent = self._sock.send(data)
-        except OSError as error:
-            if self._over(error):
+        sent = 0
+        if self._queue is None:
+            try:
+                sent = self._sock.send(data)
+            except OSError as error:
+                if self._over(error):
+                    return
+            if sent == len(data):
                 return
-            sent = 0
-        if sent == len(data):
-            return
+        self._hold(data, sent)
+
+    def _hold(self, data: bytes, sent: int) -> None:
+        """Queue *data*, of which the first *sent* bytes are sent."""
+        queue = self._queue
         if queue is None:
             queue = self._queue = OutputQueue(self._pool)
+            self.progress_at = self._loop.now
+        before = queue.size
         queue.append(data, sent)
-        self.progress_at = self._loop.now
         self._update()
-        self.receiver.output_queued(0)
+        self.receiver.output_queued(before)
 
     def _flush(self) -> None:
         queue = self._queue
-        if queue is None or not queue.size:
+        if queue is None:
             return
         was_congested = queue.size > CONGESTED
         try:

@@ -16,9 +16,9 @@ import resource
 import secrets
 import signal
 import sys
+import time
 import traceback
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from chatroom import __version__
@@ -34,6 +34,7 @@ from chatroom.config import (
 from chatroom.core.chat import Chat, Rules
 from chatroom.core.messages import Error, Ping
 from chatroom.core.moderation import Moderator
+from chatroom.errors import StoreError
 from chatroom.net.address import Address, show
 from chatroom.net.buffers import OutputPool
 from chatroom.net.listener import Listener, open_listeners
@@ -48,8 +49,14 @@ from chatroom.wire.framing import MAX_FRAME
 if TYPE_CHECKING:
     import socket
 
+    from chatroom.store import Store
+
 LOG_RETRY = 0.25
 """Seconds until log lines that nobody took are offered again."""
+TRIM_INTERVAL = 5.0
+"""Seconds between two looks at whether the store holds too much."""
+TRIM_PAUSE = 0.02
+"""Seconds between two batches while it does."""
 MEMBER_BYTES = 2048
 """What a plain member costs, beside what it has in transit."""
 
@@ -57,7 +64,13 @@ MEMBER_BYTES = 2048
 class Server:
     """All parts of a running server, and the connections."""
 
-    def __init__(self, settings: Settings, loop: Loop, log: EventLog) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        loop: Loop,
+        log: EventLog,
+        store: Store | None = None,
+    ) -> None:
         self.settings = settings
         self.loop = loop
         self.log = log
@@ -66,15 +79,24 @@ class Server:
         on = self.frames.limited
         self.bytes = Bucket(settings.rate_bytes if on else 0, settings.burst_bytes)
         self.limited = on
-        self.store = MemoryStore(
-            secrets.token_hex(8), settings.keep, settings.keep_bytes
-        )
+        self.store = store if store is not None else open_store(settings)
         self.chat = Chat(
             make_rules(settings),
             lambda: secrets.token_urlsafe(16),
             self.store.open_log,
         )
-        self.show = Show(self.chat, self.store, log, self.report_failure, self._close)
+        self.chat.restore(
+            self.store.rooms(),
+            self.store.load_sessions(loop.now, int(time.time() * 1000)),
+        )
+        self.show = Show(
+            self.chat,
+            self.store,
+            log,
+            lambda: loop.now,
+            self.report_failure,
+            self._close,
+        )
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
@@ -87,6 +109,9 @@ class Server:
         self._stopping = False
         self._started = loop.now
         self._on_terminal = os.isatty(2)
+        self._trim_timer: Timer | None = None
+        if settings.history and settings.history_keep:
+            self._trim()
         loop.on_tick_end.append(self._end_tick)
         loop.on_error = lambda error: self.report_failure(error, None)
 
@@ -200,6 +225,15 @@ class Server:
         if due is not None:
             self._count_timer = self.loop.call_at(due, self._announce)
 
+    def _trim(self) -> None:
+        """Drop old messages from the store, a little at a time, between ticks."""
+        try:
+            delay = TRIM_PAUSE if self.store.trim() else TRIM_INTERVAL
+        except StoreError as error:
+            delay = TRIM_INTERVAL
+            self.log.event("error", "store", text=str(error))
+        self._trim_timer = self.loop.call_later(delay, self._trim)
+
     def _retry_log(self) -> None:
         self._log_timer = None
 
@@ -277,6 +311,9 @@ class Server:
         """Give everything back; whoever is still connected is cut off."""
         for connection in list(self.connections):
             connection.transport.abort("shutdown")
+        if self._trim_timer is not None:
+            self._trim_timer.cancel()
+        self.loop.tick(0)
         self.loop.tick(0)
         self.store.close()
 
@@ -309,9 +346,14 @@ def serve(settings: Settings) -> int:
 
 def _run(settings: Settings, log: EventLog) -> int:
     settings = _fit_to_descriptors(settings, log)
-    sockets = open_listeners(list(settings.host), settings.port)
-    loop = Loop(monotonic)
-    server = Server(settings, loop, log)
+    store = open_store(settings)
+    try:
+        sockets = open_listeners(list(settings.host), settings.port)
+    except BaseException:
+        store.close()
+        raise
+    loop = Loop(time.monotonic)
+    server = Server(settings, loop, log, store)
     try:
         server.install_signals()
         addresses = server.listen(sockets)
@@ -325,6 +367,18 @@ def _run(settings: Settings, log: EventLog) -> int:
     finally:
         loop.close()
     return 0
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that *settings* ask for; raise ``StartError``."""
+    identity = secrets.token_hex(8)
+    keep = (settings.keep, settings.keep_bytes)
+    if not settings.history:
+        return MemoryStore(identity, *keep)
+    # SQLite is loaded by those who use it.
+    from chatroom.store.sqlite import SqliteStore
+
+    return SqliteStore(settings.history, identity, *keep, settings.history_keep)
 
 
 def make_rules(settings: Settings) -> Rules:

@@ -12,22 +12,23 @@ same bytes.  Must not know: why anything was decided.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from chatroom.core import messages
 from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
+from chatroom.core.log import page_bounds
 from chatroom.errors import StoreError
 from chatroom.net.address import show as show_address
 from chatroom.wire.codec import encode, encode_history, encode_message
 
 if TYPE_CHECKING:
     from chatroom.core.chat import Chat
-    from chatroom.core.log import RoomLog
     from chatroom.core.rooms import Room
     from chatroom.server.connection import Connection
     from chatroom.server.eventlog import EventLog
-    from chatroom.store.memory import MemoryStore
+    from chatroom.store import Store
 
 
 PENALTIES = frozenset(("shouting", "operator", "banned"))
@@ -50,15 +51,17 @@ class Totals:
 class Show:
     """Carries out effects.
 
-    *failed* gets what an effect raised and the connection that it is about, *closing*
-    each connection that is to end once it has taken what it was sent.
+    *now* gives the seconds that the rules are given.  *failed* gets what an effect
+    raised and the connection that it is about, *closing* each connection that is to
+    end once it has taken what it was sent.
     """
 
     def __init__(
         self,
         chat: Chat,
-        store: MemoryStore,
+        store: Store,
         log: EventLog,
+        now: Callable[[], float],
         failed: Callable[[Exception, Connection | None], None],
         closing: Callable[[Connection], None],
     ) -> None:
@@ -66,11 +69,15 @@ class Show:
         self._chat = chat
         self._store = store
         self._log = log
+        self._now = now
         self._failed = failed
         self._end = closing
         self._news: dict[Room, list[bytes]] = {}
         self._cut: list[Connection] = []
         self._closing: list[Connection] = []
+        self._failing = False
+        """Whether the store failed last time; then so many messages were refused."""
+        self._refused = 0
         self._carry_out: dict[type, Callable[[Any], None]] = {
             News: self._tell_room,
             Tell: self._tell_one,
@@ -107,15 +114,27 @@ class Show:
     # -- effects --------------------------------------------------------------
 
     def _keep(self, posts: list[messages.Message]) -> bool:
-        if not posts:
+        changed = self._chat.sessions.changed
+        if not posts and not changed:
             return True
         try:
-            self._store.keep(posts)
+            self._store.keep(posts, changed, self._now(), int(time.time() * 1000))
         except StoreError as error:
-            self._log.event("error", "store", lost=len(posts), text=str(error))
+            self._store_failed(error, len(posts))
             return False
+        changed.clear()
+        if self._failing:
+            self._failing = False
+            self._log.event("warning", "store", refused=self._refused, text="recovered")
         self.totals.messages += len(posts)
         return True
+
+    def _store_failed(self, error: StoreError, refused: int) -> None:
+        """Write it down once, and not for every message until it is over."""
+        if not self._failing:
+            self._failing, self._refused = True, 0
+            self._log.event("error", "store", text=str(error))
+        self._refused += refused
 
     def _post(self, post: Post) -> None:
         room, message = post.room, post.message
@@ -158,12 +177,11 @@ class Show:
     def _enter(self, effect: Enter) -> None:
         connection, room = cast("Connection", effect.peer), effect.room
         parts = self._cut_for(connection)
-        log = room.log
         info = messages.RoomInfo(
             room.name,
             self._store.identity,
-            log.last_id,
-            log.oldest_id,
+            room.log.last_id,
+            self._oldest_id(room),
             effect.count,
             room.topic,
         )
@@ -184,19 +202,41 @@ class Show:
     def _read(self, effect: Read) -> None:
         connection, room = cast("Connection", effect.peer), effect.room
         request = effect.request
-        log = cast("RoomLog[bytes]", room.log)
-        _, frames, more = log.page(
-            after=request.after, before=request.before, limit=request.limit
+        oldest_id = self._oldest_id(room)
+        low, high, more = page_bounds(
+            oldest_id,
+            room.log.last_id + 1,
+            request.after,
+            request.before,
+            request.limit,
         )
+        try:
+            frames = self._frames(room, low, high)
+        except StoreError as error:
+            self._log.event("error", "store", text=str(error))
+            text = "the history cannot be read now; try again"
+            self._tell_one(Tell(connection, messages.Error("internal", text)))
+            return
         page = encode_history(
             room.name,
             self._store.identity,
-            log.oldest_id,
+            oldest_id,
             frames,
             more,
             forward=request.after is not None,
         )
         self._cut_for(connection).append(page)
+
+    def _frames(self, room: Room, low: int, high: int) -> list[bytes]:
+        """Return messages of *room* as frames, from the store where memory is short."""
+        if low >= room.log.oldest_id:
+            frames: list[bytes] = room.log.entries(low, high)
+            return frames
+        return list(map(encode_message, self._store.read(room.name, low, high)))
+
+    def _oldest_id(self, room: Room) -> int:
+        kept = self._store.oldest_id(room.name)
+        return room.log.oldest_id if kept is None else kept
 
     def _close(self, effect: Close) -> None:
         connection = cast("Connection", effect.peer)
@@ -223,7 +263,8 @@ class Show:
         chunk = frames[0] if len(frames) == 1 else b"".join(frames)
         self.totals.deliveries += len(frames) * len(room.members)
         for session in room.members.values():
-            connection = cast("Connection", session.peer)
+            # Any, not a cast: a cast is a call, for each member, for each tick.
+            connection: Any = session.peer
             if connection.parts is None:
                 connection.transport.write(chunk)
 

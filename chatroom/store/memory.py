@@ -1,19 +1,18 @@
 """A store that lasts as long as the process.
 
-    open_log(room) and keep(messages), in any order, any number of times
-
 Must not know: files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from chatroom.core.log import RoomLog
 
 if TYPE_CHECKING:
     from chatroom.core.messages import Message
+    from chatroom.core.sessions import Session
 
 
 class MemoryStore:
@@ -29,20 +28,42 @@ class MemoryStore:
         self._keep_bytes = keep_bytes
         self._last_ids: dict[str, int] = {}
 
-    def open_log(self, room: str) -> RoomLog[Sized]:
+    def rooms(self) -> list[str]:
+        """Return no room: nothing was before the start."""
+        return []
+
+    def load_sessions(self, now: float, wall: int) -> list[Session]:
+        """Return no session."""
+        return []
+
+    def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*, for a room that has just begun."""
         last_id = self._last_ids.get(room, 0)
         return RoomLog(self._keep, self._keep_bytes, last_id=last_id)
 
-    def keep(self, messages: Sequence[Message]) -> None:
-        """Give each of *messages*, in this order, the next id of its room.
-
-        All are kept when this returns; none is when it raises ``StoreError``.
-        """
+    def keep(
+        self,
+        messages: Sequence[Message],
+        sessions: Mapping[bytes, Session | None],
+        now: float,
+        wall: int,
+    ) -> None:
+        """Give each of *messages*, in this order, the next id of its room."""
         last_ids = self._last_ids
         for message in messages:
             room = message.room
             message.id = last_ids[room] = last_ids.get(room, 0) + 1
+
+    def oldest_id(self, room: str) -> None:
+        """Return ``None``: what memory holds is all."""
+
+    def read(self, room: str, low: int, high: int) -> list[Message]:
+        """Return nothing: memory holds all that is kept."""
+        return []
+
+    def trim(self) -> bool:
+        """Do nothing: a room's tail is bounded already."""
+        return False
 
     def close(self) -> None:
         """Nothing is kept beyond the process."""

@@ -101,6 +101,7 @@ class Recorder:
         self._called("eof_received")
 
     def output_queued(self, before: int) -> None:
+        self.befores.append(before)
         self._called("output_queued")
 
     def drained(self) -> None:

@@ -22,16 +22,18 @@ class Breaking:
     """Stands in the place of a store's ``keep`` and fails when it is told to."""
 
     def __init__(self, world: World) -> None:
-        self.keep: Callable[[Sequence[Message]], None] = world.server.store.keep
+        self.keep: Callable[..., None] = world.server.store.keep
         self.broken = False
         self.calls: list[int] = []
-        world.server.store.keep = self  # type: ignore[method-assign]
+        """How many messages each call had, those without any left out."""
+        vars(world.server.store)["keep"] = self
 
-    def __call__(self, messages: Sequence[Message]) -> None:
-        self.calls.append(len(messages))
+    def __call__(self, messages: Sequence[Message], *rest: Any) -> None:
+        if messages:
+            self.calls.append(len(messages))
         if self.broken:
             raise StoreError("the disk is full\nreally")
-        self.keep(messages)
+        self.keep(messages, *rest)
 
 
 # -- keep ------------------------------------------------------------------------

@@ -64,41 +64,41 @@ class StoreConformance:
 
     def test_ids_begin_at_one_and_follow_on_each_other(self, store: Store) -> None:
         first, second = said("lobby", "lobby"), said("lobby")
-        store.keep(first)
-        store.keep(second)
+        store.keep(first, {}, 0.0, 0)
+        store.keep(second, {}, 0.0, 0)
         assert ids(first + second) == [1, 2, 3]
 
     def test_each_room_has_numbers_of_its_own(self, store: Store) -> None:
         messages = said("a", "b", "a", "a", "b", "c")
-        store.keep(messages)
+        store.keep(messages, {}, 0.0, 0)
         assert ids(messages) == [1, 1, 2, 3, 2, 1]
 
     def test_nothing_to_keep_changes_nothing(self, store: Store) -> None:
-        store.keep([])
+        store.keep([], {}, 0.0, 0)
         messages = said("lobby")
-        store.keep(messages)
+        store.keep(messages, {}, 0.0, 0)
         assert ids(messages) == [1]
 
     def test_only_the_id_of_a_message_is_changed(self, store: Store) -> None:
         messages = [Message(0, "tea", "zoë", "a\nb \u2028", 5, "ref")]
-        store.keep(messages)
+        store.keep(messages, {}, 0.0, 0)
         assert messages == [Message(1, "tea", "zoë", "a\nb \u2028", 5, "ref")]
 
     def test_a_room_that_begins_again_goes_on_with_its_numbers(
         self, store: Store
     ) -> None:
-        store.keep(said("lobby", "lobby", "tea"))
+        store.keep(said("lobby", "lobby", "tea"), {}, 0.0, 0)
         assert store.open_log("lobby").last_id == 2
         assert store.open_log("tea").last_id == 1
         messages = said("lobby")
-        store.keep(messages)
+        store.keep(messages, {}, 0.0, 0)
         assert ids(messages) == [3]
 
     def test_two_stores_do_not_share_their_numbers(self) -> None:
         one, other = self.make(), self.make()
-        one.keep(said("lobby", "lobby"))
+        one.keep(said("lobby", "lobby"), {}, 0.0, 0)
         messages = said("lobby")
-        other.keep(messages)
+        other.keep(messages, {}, 0.0, 0)
         assert ids(messages) == [1]
         one.close()
         other.close()
@@ -126,7 +126,7 @@ class StoreConformance:
         store, counts = self.make(), dict[str, int]()
         for batch in batches:
             messages = said(*batch)
-            store.keep(messages)
+            store.keep(messages, {}, 0.0, 0)
             for message in messages:
                 counts[message.room] = counts.get(message.room, 0) + 1
                 assert message.id == counts[message.room]
