@@ -9,7 +9,7 @@ NICK =
 ARGS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run-server run-client test lint clean
+.PHONY: help run-server run-client test load-test bench bench-charts lint clean
 .DELETE_ON_ERROR:
 
 help: ## Print this list
@@ -29,7 +29,16 @@ run-client: ## Join the chat (HOST= PORT= NICK= ARGS='--room tea')
 	@$(PYTHON) bin/chat-client $(NICK:%=--nick %) $(ARGS) $(ADDRESS) || test $$? -eq 3
 
 test: .venv/installed ## Run the tests (ARGS='-k kick -x')
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m $(if $(ARGS),pytest $(ARGS),tests.halves)
+
+load-test: ## Put load on a server of its own, and check (ARGS='--clients 200')
+	@$(PYTHON) bin/chat-load $(ARGS)
+
+bench: ## Measure against three reference servers (ARGS='--quick')
+	@$(PYTHON) -m tests.bench.run $(ARGS)
+
+bench-charts: ## Write docs/benchmarks.md and its charts (takes long)
+	@$(PYTHON) -m tests.bench.charts $(ARGS)
 
 lint: .venv-lint/installed ## Check style and types
 	@.venv-lint/bin/ruff check

@@ -246,7 +246,7 @@ def test_random_bytes_at_every_stage(server: Server) -> None:
 
 def test_500_lines_at_once_arrive(start: Start) -> None:
     """Five hundred frames at once take a while, and all of them come."""
-    server = start("--rate", "400")
+    server = start("--rate", "1000")
     anna, bob = server.crew("anna", "bob")
     crowd = Crowd([anna, bob])
     sender, listener = crowd.members

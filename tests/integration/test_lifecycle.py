@@ -6,16 +6,36 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import Start
 from tests.support.peer import encode, types
-from tests.support.server import ROOT, START, run
+from tests.support.server import ROOT, START, Server, run
 from tests.support.waiting import wait_for
 
 # Stopping
+
+
+@pytest.fixture(scope="module", autouse=True)
+def held_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that was told to stop while somebody does not read.
+
+    That takes five seconds; it is started before the other tests of this module and
+    looked at behind them.
+    """
+    with Server("--rate", "0", log=tmp_path_factory.mktemp("held-up") / "log") as one:
+        anna = one.member("anna")
+        one.member("stalled", rcvbuf=4096)
+        anna.expect("joined")
+        for _ in range(200):
+            anna.say("x" * 4000)
+        anna.sync()
+        one.send_signal(signal.SIGTERM)
+        anna.expect("kick", skip=["left"], reason="shutdown")
+        yield one
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -86,22 +106,11 @@ def test_the_second_signal_ends_it_at_once(
     server.send_signal(signal.SIGTERM)
     anna.expect("kick", skip=["left"], reason="shutdown")
     assert server.alive, "it waits for the one who does not read"
+    stalled.half_close()
+    server.expect_rest(timeout=2)
     server.send_signal(second)
     server.wait(timeout=2)
     stalled.close()
-
-
-def test_who_does_not_read_holds_the_end_up_for_a_bounded_time(start: Start) -> None:
-    server = start("--rate", "0")
-    anna = server.member("anna")
-    server.member("stalled", rcvbuf=4096)
-    anna.expect("joined")
-    for _ in range(200):
-        anna.say("x" * 4000)
-    anna.sync()
-    server.send_signal(signal.SIGTERM)
-    anna.expect("kick", skip=["left"], reason="shutdown")
-    assert server.wait(timeout=9) == 0
 
 
 @pytest.mark.parametrize(
@@ -328,3 +337,7 @@ def test_from_another_directory_with_stdin_closed(tmp_path: Path) -> None:
         process.wait(5)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def test_who_does_not_read_holds_the_end_up_for_a_bounded_time(held_up: Server) -> None:
+    assert held_up.wait(timeout=9) == 0

@@ -412,7 +412,7 @@ def test_a_large_room_is_told_as_a_count(start: Start) -> None:
     counts = [(time.monotonic(), 23)]
 
     # Somebody comes, takes another nick and goes, again and again.
-    while len(counts) < 3:
+    while len(counts) < 2:
         passing = server.member("passing", room=room)
         nick = fresh("renamed")
         passing.send("nick", nick=nick)
@@ -459,4 +459,3 @@ def test_leaving_a_large_room_says_nothing_else(start: Start) -> None:
     anna.send("join", room=fresh("small"))
     assert anna.expect("room", skip=["count"])["count"] == 1
     anna.expect_nothing()
-    members[0].recv_until(lambda frame: frame.get("count") == 5)

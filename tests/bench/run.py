@@ -1,0 +1,215 @@
+"""Ours beside three references: the same load, in alternation, in the same run.
+
+    python -m tests.bench.run [--quick] [--only ROW]...
+
+Figures for one CPU second of the server, as the clock also counts what else the
+machine does.  What is compared are medians of ratios of runs side by side.  Exit 1
+where something that is wanted is missed.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from tests.bench.measure import (
+    OURS,
+    Failed,
+    alternate,
+    busy,
+    flat_out,
+    load,
+    machine,
+    middle,
+    ratio,
+    steady,
+)
+
+CPU_SECONDS = 3.0
+"""Processor time that each server uses for a row, at least."""
+RATE = ("deliveries_per_cpu_second",)
+P99 = ("latency", "p99")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int
+    seconds: float
+    cpu_seconds: float
+    idle_seconds: float
+
+
+FULL = Effort(3, 2.0, CPU_SECONDS, 30.0)
+QUICK = Effort(1, 1.0, 0.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure, and what is wanted of it."""
+
+    what: str
+    found: str
+    wanted: str = ""
+    ok: bool | None = None
+
+    def __str__(self) -> str:
+        verdict = {True: "ok", False: "MISSED", None: ""}[self.ok]
+        return f"{self.what:<44}{self.found:>16}   {self.wanted:<20}{verdict}".rstrip()
+
+
+def at_least(what: str, value: float, wanted: float) -> Line:
+    """Return the line of a ratio that must not be less."""
+    return Line(what, f"{value:.2f}", f"at least {wanted:g}", value >= wanted)
+
+
+def at_most(what: str, value: float, wanted: float, unit: str = "") -> Line:
+    """Return the line of a figure that must not be more."""
+    return Line(
+        what, f"{value:.2f}{unit}", f"at most {wanted:g}{unit}", value <= wanted
+    )
+
+
+def throughput(
+    shape: tuple[int, int, int], bare: float, streams: float, effort: Effort
+) -> list[Line]:
+    """Measure deliveries a CPU second of all four."""
+    runs = alternate(
+        (OURS, "bare", "streams", "threads"),
+        flat_out(*shape, effort.seconds),
+        rounds=effort.rounds,
+        cpu_seconds=effort.cpu_seconds,
+    )
+    found = [
+        Line(f"{name}, deliveries a CPU second", f"{middle(of, *RATE):,.0f}")
+        for name, of in runs.items()
+    ]
+    found.append(at_least("beside bare", ratio(runs[OURS], runs["bare"], *RATE), bare))
+    beside_streams = ratio(runs[OURS], runs["streams"], *RATE)
+    found.append(at_least("beside streams", beside_streams, streams))
+    beside_threads = ratio(runs[OURS], runs["threads"], *RATE)
+    found.append(Line("beside threads", f"{beside_threads:.2f}"))
+    if any(run["bottleneck"] for of in runs.values() for run in of):
+        found.append(Line("the load test was the bottleneck", "in some runs"))
+    return found
+
+
+def logging(effort: Effort) -> list[Line]:
+    """Measure ours with a line in the log for each message."""
+    runs = alternate(
+        (OURS, "bare"),
+        flat_out(100, 10, 256, effort.seconds),
+        rounds=effort.rounds,
+        cpu_seconds=effort.cpu_seconds,
+        args="--log-level info",
+    )
+    rate = middle(runs[OURS], *RATE)
+    return [
+        Line("ours, deliveries a CPU second", f"{rate:,.0f}"),
+        at_least("beside bare", ratio(runs[OURS], runs["bare"], *RATE), 0.45),
+    ]
+
+
+def latency(effort: Effort) -> list[Line]:
+    """Measure how late a message is where there is time enough."""
+    runs = alternate(
+        (OURS, "bare", "streams"),
+        steady(100, 200, 5 * effort.seconds),
+        rounds=effort.rounds,
+    )
+    found = [
+        Line(f"{name}, p99", f"{1e3 * middle(of, *P99):.2f} ms")
+        for name, of in runs.items()
+    ]
+    beside = ratio(runs[OURS], runs["bare"], *P99)
+    return [*found, at_most("beside bare", beside, 1.3)]
+
+
+def memory(effort: Effort) -> list[Line]:
+    """Measure what a member costs who says nothing."""
+    options = ["--scenario", "idle", "--clients", "2000", "--duration", "1"]
+    runs = alternate((OURS,), options, rounds=effort.rounds)[OURS]
+    per_member = middle(runs, "memory_per_client")
+    return [at_most("RSS a member, of 2000", per_member, 2048, " bytes")]
+
+
+def idle(effort: Effort) -> list[Line]:
+    """Measure what a large crowd costs that says nothing, its pings included."""
+    # Nobody is pinged in the first 30 s, and everybody once in each 30 s after that.
+    wait = f"{effort.idle_seconds:g}"
+    args = "" if effort is FULL else f"--ping-interval {wait}"
+    options = ["--clients", "10000", "--settle", wait, "--duration", wait]
+    run = load(OURS, "--scenario", "idle", *options, args=args)
+    share = 100 * run["server_share"] * effort.idle_seconds / FULL.idle_seconds
+    return [
+        Line("pings answered", f"{run['pings']:,}"),
+        at_most("RSS a member, of 10,000", run["memory_per_client"], 2048, " bytes"),
+        at_most("share of a core", share, 2.0, " %"),
+    ]
+
+
+def storm(effort: Effort) -> list[Line]:
+    """Measure 2000 who come at once and leave at once, while others talk."""
+    options = ["--scenario", "join-storm", "--clients", "2000"]
+    runs = alternate((OURS,), options, rounds=effort.rounds)[OURS]
+    return [
+        at_most("2000 join", middle(runs, "join_seconds"), 4.0, " s"),
+        at_most("2000 leave", middle(runs, "leave_seconds"), 2.0, " s"),
+        Line("p99 of those who stay", f"{1e3 * middle(runs, *P99):.0f} ms"),
+    ]
+
+
+ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
+    "crowd": (
+        "100 clients, 10 talking, 256 in flight",
+        partial(throughput, (100, 10, 256), 0.8, 25.0),
+    ),
+    "single": (
+        "100 clients, 10 talking, 1 in flight",
+        partial(throughput, (100, 10, 1), 0.9, 0.85),
+    ),
+    "few": (
+        "5 clients, all talking, 16 in flight",
+        partial(throughput, (5, 5, 16), 0.7, 3.0),
+    ),
+    "many": (
+        "2000 clients, 10 talking, 256 in flight",
+        partial(throughput, (2000, 10, 256), 0.85, 50.0),
+    ),
+    "info": ("100 clients, 10 talking, 256 in flight, log at info", logging),
+    "latency": ("200 messages/s to 100 clients", latency),
+    "memory": ("2000 members", memory),
+    "idle": ("10,000 idle members", idle),
+    "storm": ("2000 come and go while others talk", storm),
+}
+
+
+def main() -> int:
+    """Measure the rows that are asked for, and print each as soon as it is there."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round each")
+    parser.add_argument("--only", action="append", choices=ROWS, metavar="ROW")
+    given = parser.parse_args()
+    effort = QUICK if given.quick else FULL
+    print(machine())
+    warning = busy()
+    if warning is not None:
+        print(f"warning: {warning}")
+    missed = 0
+    for name in given.only or ROWS:
+        title, measure = ROWS[name]
+        print(f"\n{name}: {title}", flush=True)
+        try:
+            lines = measure(effort)
+        except Failed as why:
+            lines = [Line(str(why), "", "a run", False)]
+        missed += sum(line.ok is False for line in lines)
+        print("\n".join(f"  {line}" for line in lines), flush=True)
+    print(f"\n{missed} missed" if missed else "\nall as wanted")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
