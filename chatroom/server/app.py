@@ -258,6 +258,9 @@ class Server:
         self.loop.on_signal(signal.SIGINT, self.stop)
         self.loop.on_signal(signal.SIGHUP, self._hung_up)
         self.loop.on_signal(signal.SIGCONT, self._continued)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            # Nothing is meant by them, and their default is to kill.
+            self.loop.on_signal(number, lambda: None)
 
     def stop(self) -> None:
         """Tell everybody and stop; called again: stop now."""
@@ -267,12 +270,10 @@ class Server:
         self._stopping = True
         for listener in self._listeners:
             listener.close()
-        for connection in list(self.connections):
-            if connection.session is not None:
-                text = "the server is going down; come back in a while"
-                self.chat.kick(connection, "shutdown", text, self.loop.now)
-            else:
-                connection.transport.abort("shutdown")
+        text = "the server is going down; come back in a while"
+        self.chat.dismiss_all("shutdown", text, self.loop.now)
+        for connection in list(self._unfinished):
+            connection.transport.abort("shutdown")
         if not self.connections:
             self.loop.stop()
         self.loop.call_later(STOP_GRACE, self.loop.stop)
@@ -415,7 +416,9 @@ def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:
             log.event("warning", "limits", text=f"descriptors stay at {soft}: {error}")
     if soft == resource.RLIM_INFINITY:
         return settings
-    room = max(1, soft - RESERVED_DESCRIPTORS - MAX_UNFINISHED - MAX_CLOSING)
+    # Where there are few, the members get half of them.
+    spare = RESERVED_DESCRIPTORS + MAX_UNFINISHED + MAX_CLOSING
+    room = max(1, soft - spare, soft // 2 - 8)
     if settings.max_clients and settings.max_clients <= room:
         return settings
     asked = settings.max_clients or "any number of"

@@ -366,14 +366,14 @@ def limit(found: Measured) -> str:
 
 def conditions(found: Measured) -> str:
     """Return the paragraph that says what all this was measured on, and how."""
-    others = f" While it ran, {found.warning}." if found.warning else ""
+    others = f" At its start, {found.warning}." if found.warning else ""
     return wrapped(
         f"Measured on: {machine()}.{others} The server has one core and the load test "
-        "the other. A text has 64 bytes. All rules are on, the rate limits are off, and "
-        "the log level is `warning`. While it measures, the load test checks that every "
-        "member gets every message, once, in one order. Rates are for a second of the "
-        "server's processor time, so that they depend less on what else the machine "
-        "does."
+        "the other. A text has 64 bytes. All rules are on, the rate limits are off, "
+        "and the log level is `warning`. While it measures, the load test checks that "
+        "every member gets every message, once, in one order. Rates are for a second "
+        "of the server's processor time, so that they depend less on what else the "
+        "machine does."
     )
 
 

@@ -55,7 +55,8 @@ class Talk:
     def start(self) -> None:
         """Begin, and set the time of the end where there is one."""
         if self._left is None:
-            self.run.loop.call_later(self.run.options.duration, self.stop)
+            loop = self.run.loop
+            loop.call_at(loop.clock() + self.run.options.duration, self.stop)
 
     def stop(self) -> None:
         """Say nothing more."""
