@@ -21,7 +21,9 @@ from typing import Any
 from chatroom.core import messages, requests
 from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
 from chatroom.core.log import RoomLog
+from chatroom.core.messages import Message
 from chatroom.core.moderation import Action, Moderator, capitals
+from chatroom.core.requests import Say
 from chatroom.core.rooms import COUNT_INTERVAL, Room, after
 from chatroom.core.sessions import Peer, Session, Sessions, digest
 from chatroom.core.text import (
@@ -65,6 +67,9 @@ class Rules:
             "strikes": self.moderator.limit,
             "shout_letters": self.moderator.min_letters,
         }
+
+
+_DELIVER = Action.DELIVER  # Looked up once: see moderation.py.
 
 
 class _Refused(Exception):
@@ -125,7 +130,7 @@ class Chat:
         session = peer.session
         if session is None:
             self._first(peer, request, now)
-        elif type(request) is requests.Say:
+        elif type(request) is Say:
             self._say(peer, session, request, now, wall)
         elif type(request) is requests.Whisper:
             self._whisper(peer, session, request, now, wall)
@@ -321,7 +326,7 @@ class Chat:
     # -- members --------------------------------------------------------------
 
     def _say(
-        self, peer: Peer, session: Session, say: requests.Say, now: float, wall: int
+        self, peer: Peer, session: Session, say: Say, now: float, wall: int
     ) -> None:
         if say.ref is not None:
             session.last_ref = say.ref
@@ -331,11 +336,11 @@ class Chat:
             self._tell(peer, messages.Error(wrong[0], wrong[1], say.ref))
             return
         action = self.rules.moderator.judge(session.strikes, text, now)
-        if action is Action.DELIVER:
+        if action is _DELIVER:
             room = session.room
             assert room is not None
             room.lasting = True
-            message = messages.Message(0, room.name, session.nick, text, wall, say.ref)
+            message = Message(0, room.name, session.nick, text, wall, say.ref)
             self.effects.append(Post(room, peer, message))
         else:
             self._punish(peer, session, action, text, say.ref, now)
@@ -357,7 +362,7 @@ class Chat:
             return
         judge = self.rules.moderator.judge
         action = judge(session.strikes, text, now, may_leave=False)
-        if action is not Action.DELIVER:
+        if action is not _DELIVER:
             self._punish(peer, session, action, text, whisper.ref, now)
             return
         key = lookup_key(whisper.to)

@@ -75,6 +75,13 @@ def step(state: State, event: Input) -> tuple[State, Action]:
     return TRANSITIONS[state, event]
 
 
+# In 3.11 a member of an enum is looked up in Python code, 0.1 us each time; these are
+# for the lines that every text passes.
+_TEXT = Input.TEXT
+_WARN = Action.WARN
+_KICK = Action.KICK
+
+
 class Strikes:
     """One session's record: its state, and when it got the strikes that count.
 
@@ -120,9 +127,9 @@ class Moderator:
         elif may_leave and text.strip() == LEAVE_COMMAND:
             event = Input.LEAVE
         else:
-            event = Input.TEXT
+            event = _TEXT
         strikes.state, action = TRANSITIONS[strikes.state, event]
-        if action is Action.WARN or action is Action.KICK:
+        if action is _WARN or action is _KICK:
             strikes.times += (now,)
         return action
 

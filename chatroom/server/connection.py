@@ -11,6 +11,7 @@ Must not know: the rules, and how a frame is made.
 from __future__ import annotations
 
 import time
+from math import ceil
 from typing import TYPE_CHECKING
 
 from chatroom.config import EOF_GRACE, HELLO_OUTPUT, SOFT_OUTPUT_SECONDS
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from chatroom.net.loop import Timer
     from chatroom.server.app import Server
     from chatroom.server.eventlog import Value
+
+PINGS_GRID = 120
+"""Times of a ping in each interval: 0.25 s apart for the default of 30 s."""
 
 _LISTINGS = frozenset((Who, ListRooms, GetHistory))
 """Requests whose answers are large: one a tick, so that output limits see each."""
@@ -140,10 +144,11 @@ class Connection(Peer):
         server, protocol = self._server, self.protocol
         chat, now, limited = server.chat, server.loop.now, server.limited
         wall = int(time.time() * 1000)
-        held = False
         took = False
-        while not self.gone:
-            if self.transport.congested or (limited and self._throttled(now)):
+        # Nothing is sent while it is decided: this is asked once.
+        held = self.transport.congested and len(protocol) > 0
+        while not (self.gone or held):
+            if limited and self._throttled(now):
                 held = len(protocol) > 0
                 break
             request = protocol.next_message()
@@ -267,7 +272,10 @@ class Connection(Peer):
         if self.session is not None:
             if settings.ping_interval:
                 last = max(self._heard, self._pinged)
-                due = min(due, last + settings.ping_interval)
+                # On a grid, so that pings and their answers share ticks: alone, each
+                # of ten thousand silent members would wake the loop twice.
+                grid = settings.ping_interval / PINGS_GRID
+                due = min(due, ceil((last + settings.ping_interval) / grid) * grid)
             if settings.idle_timeout:
                 due = min(due, self._heard + settings.idle_timeout)
         return due

@@ -93,7 +93,11 @@ def decode_object(payload: bytes | bytearray) -> dict[str, object]:
     if type(value) is not dict:
         raise Malformed("the frame is not a JSON object")
     # Strict UTF-8 has no surrogate: one can only have come in as an escape.
-    if _SURROGATE_ESCAPE.search(text) and _has_surrogate(_all_pairs.decode(text)):
+    if (
+        "\\u" in text
+        and _SURROGATE_ESCAPE.search(text)
+        and _has_surrogate(_all_pairs.decode(text))
+    ):
         raise Surrogate(value)
     return value
 
