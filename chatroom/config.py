@@ -207,7 +207,7 @@ class Settings:
     )
     # Nothing is written anywhere before somebody has asked for it.
     history_keep: int = option(
-        0, number, "N", "messages a room kept in that file", "0: all"
+        0, number, "N", "messages a room kept in that file; 0: all", "0"
     )
     presence_limit: int = option(
         500, number, "N", "members above which a room tells numbers, not names"

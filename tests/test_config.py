@@ -34,6 +34,8 @@ DEFAULTS = {
     "stall-timeout": "30",
     "keep": "10000",
     "keep-bytes": "16MiB",
+    "history": "memory",
+    "history-keep": "0",
     "presence-limit": "500",
     "log-level": "info",
     "log-format": "text",
@@ -59,7 +61,7 @@ def test_the_options_are_these() -> None:
     assert [option_name(f.name) for f in fields(Settings)] == list(DEFAULTS)
 
 
-@pytest.mark.parametrize("name", [n for n in DEFAULTS if n != "log-file"])
+@pytest.mark.parametrize("name", [n for n in DEFAULTS if n not in ("history", "log-file")])
 def test_the_default_as_it_is_shown_is_the_default(name: str) -> None:
     assert read_settings([f"--{name}", DEFAULTS[name]]) == Settings()
 
@@ -238,7 +240,7 @@ def test_whatever_is_written_is_understood_or_refused(text: str) -> None:
 
 def test_no_limit_has_a_default_of_nothing() -> None:
     """Each number that bounds something does bound it, unless one asks for 0."""
-    unbounded = {"strike_lapse"}
+    unbounded = {"strike_lapse", "history_keep"}
     for field_ in fields(Settings):
         if isinstance(field_.default, int | float) and field_.name not in unbounded:
             assert field_.default > 0
