@@ -61,7 +61,9 @@ def test_the_options_are_these() -> None:
     assert [option_name(f.name) for f in fields(Settings)] == list(DEFAULTS)
 
 
-@pytest.mark.parametrize("name", [n for n in DEFAULTS if n not in ("history", "log-file")])
+@pytest.mark.parametrize(
+    "name", [n for n in DEFAULTS if n not in ("history", "log-file")]
+)
 def test_the_default_as_it_is_shown_is_the_default(name: str) -> None:
     assert read_settings([f"--{name}", DEFAULTS[name]]) == Settings()
 
