@@ -4,28 +4,14 @@ A store's test file derives ``StoreConformance`` and gives ``make``.  Nothing he
 knows where a store keeps what it is given.
 """
 
-from collections.abc import Iterator, Sequence, Sized
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatroom.core.log import RoomLog
 from chatroom.core.messages import Message
-
-
-class Store(Protocol):
-    """The interface that all stores have."""
-
-    @property
-    def identity(self) -> str: ...
-
-    def open_log(self, room: str, /) -> RoomLog[Sized]: ...
-
-    def keep(self, messages: Sequence[Message], /) -> None: ...
-
-    def close(self) -> None: ...
+from chatroom.store import Store
 
 
 def said(*rooms: str) -> list[Message]:

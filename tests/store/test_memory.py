@@ -1,7 +1,8 @@
 """The store in memory: what every store promises, and what only this one does."""
 
+from chatroom.store import Store
 from chatroom.store.memory import MemoryStore
-from tests.store.conformance import Store, StoreConformance, said
+from tests.store.conformance import StoreConformance, said
 
 
 class TestMemoryStore(StoreConformance):
