@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from chatroom.errors import StartError, StoreError
 from chatroom.store.sqlite import SCHEMA_VERSION, TRIM_BATCH, SqliteStore
 from tests.store.conformance import StoreConformance, ids, said
 
+FOLDER = tempfile.TemporaryDirectory(prefix="chatroom-")
+NUMBERS = count(1)
 WALL = 1_700_000_000_000
 
 
@@ -19,8 +22,8 @@ class TestSqliteStore(StoreConformance):
     """It passes what every store has to pass."""
 
     def make(self, keep: int = 0, keep_bytes: int = 0) -> SqliteStore:
-        folder = tempfile.mkdtemp(prefix="chatroom-")
-        return SqliteStore(f"{folder}/history.db", "log-1", keep, keep_bytes)
+        path = f"{FOLDER.name}/{next(NUMBERS)}.db"
+        return SqliteStore(path, "log-1", keep, keep_bytes)
 
 
 @pytest.fixture
