@@ -17,9 +17,9 @@ help: ## Print this list
 
 run-server: ## Start the server (HOST= PORT= ARGS='--strikes 3')
 	@mkdir -p .chatroom
-	@echo 'the log is kept in .chatroom/server.log; Ctrl-C stops the server'
+	@echo 'history and log are kept in .chatroom/; Ctrl-C stops the server'
 	@exec $(PYTHON) bin/chat-server $(HOST:%=--host %) $(PORT:%=--port %) \
-	    --log-file .chatroom/server.log $(ARGS)
+	    --history .chatroom/history.db --log-file .chatroom/server.log $(ARGS)
 
 # An IPv6 address stands in brackets before its port.
 ADDRESS = $(if $(findstring :,$(HOST)),[$(HOST)],$(HOST))$(PORT:%=:%)

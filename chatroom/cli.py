@@ -51,6 +51,30 @@ def load(argv: Sequence[str] | None = None) -> int:
     return _guarded("chat-load", run)
 
 
+def history(argv: Sequence[str] | None = None) -> int:
+    """Show what is in a history file, or verify it."""
+
+    def run() -> int:
+        from argparse import RawDescriptionHelpFormatter
+
+        from chatroom.client.glyphs import clean
+        from chatroom.config import Parser, version_line
+        from chatroom.store import command
+
+        parser = Parser(
+            prog="chat-history",
+            description="Read the history that chat-server --history FILE keeps.",
+            epilog=command.EPILOG,
+            allow_abbrev=False,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("--version", action="version", version=version_line())
+        command.add_arguments(parser)
+        return command.run(parser.parse_args(argv), command.Output(), clean)
+
+    return _guarded("chat-history", run)
+
+
 def _guarded(name: str, run: Callable[[], int]) -> int:
     """Call *run*; what a person has to know of its failure is one line on stderr."""
     _open_standard_files()

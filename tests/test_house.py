@@ -414,9 +414,10 @@ def test_run_server_passes_its_words_on_and_keeps_the_log(bare: Path) -> None:
     (bare / "bin" / "chat-server").write_text("import sys; print(sys.argv[1:])")
     words = [f"PYTHON={sys.executable}", "HOST=::1", "PORT=0", "ARGS=--strikes 3"]
     note, argv = make("run-server", *words, folder=bare).stdout.splitlines()
-    assert ".chatroom/server.log" in note
+    assert "history and log are kept in .chatroom/" in note
     assert ast.literal_eval(argv) == (
         ["--host", "::1", "--port", "0"]
+        + ["--history", ".chatroom/history.db"]
         + ["--log-file", ".chatroom/server.log", "--strikes", "3"]
     )
     assert (bare / ".chatroom").is_dir()

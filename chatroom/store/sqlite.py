@@ -6,75 +6,46 @@ held in memory too; pages older than that come from the file.
 Must not know: connections, frames on their way, who is in a room.
 
 Order of calls: ``SqliteStore(...)`` (raises ``StartError`` and leaves the file alone),
-``rooms`` and ``load_sessions`` once, then ``keep``, ``page`` and ``trim`` in any order,
-``close``.  (The schema has a page in docs/history-file.md.)
+``rooms`` and ``load_sessions`` once, then ``keep``, ``read`` and ``trim`` in any order,
+``close``.  (How the file is opened: ``file.py``.)
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from chatroom.core.log import RoomLog
 from chatroom.core.messages import Message
-from chatroom.core.moderation import State
-from chatroom.core.sessions import Session
-from chatroom.errors import StartError, StoreError
+from chatroom.errors import StoreError
+from chatroom.store import file
 
 if TYPE_CHECKING:
-    pass
+    from chatroom.core.sessions import Session
 
-APPLICATION_ID = 0x43484154
-"""``CHAT``, in the header of the file: it is ours."""
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT = 0.2
-"""Seconds that the loop waits for a foreign lock (it may be a backup)."""
 TRIM_BATCH = 500
 """Messages dropped at once, so that no tick is long."""
-CHECKED_SIZE = 32 * 1024 * 1024
-"""Bytes of a file that is read through at the start; a larger one would take too long
-and is checked by ``chat-history FILE verify``."""
-
-_SCHEMA = f"""
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE rooms (
-    name TEXT PRIMARY KEY,
-    last_id INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE messages (
-    room TEXT NOT NULL,
-    id INTEGER NOT NULL,
-    sender TEXT NOT NULL,
-    text TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    ref TEXT,
-    PRIMARY KEY (room, id)
-) WITHOUT ROWID;
-CREATE TABLE sessions (
-    digest BLOB PRIMARY KEY,
-    nick TEXT NOT NULL,
-    key TEXT NOT NULL,
-    secure INTEGER NOT NULL,
-    strikes TEXT NOT NULL,
-    last_ref TEXT,
-    ended_at INTEGER
-) WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
+INSERT_BATCH = 16
+"""Messages written by one statement: each statement has a cost of its own."""
+_FAILURES = (sqlite3.Error, ValueError, OverflowError)
+"""What SQLite or its binding raises for what cannot be kept."""
+_NO_FAULT = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL))
+"""After these the connection is good: nothing of what it wrote is in the file."""
 
 _INSERT_MESSAGE = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)"
+_MANY = ", ".join(
+    f"(?1, ?2 + {n}" + ", ?{}, ?{}, ?{}, ?{})".format(*range(4 * n + 3, 4 * n + 7))
+    for n in range(INSERT_BATCH)
+)
 _SET_LAST_ID = "INSERT OR REPLACE INTO rooms VALUES (?, ?)"
 _SET_SESSION = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 _DROP_SESSION = "DELETE FROM sessions WHERE digest = ?"
+_DROP_BEFORE = "DELETE FROM messages WHERE room = ? AND id < ?"
+_DROP_AFTER = "DELETE FROM messages WHERE room = ? AND id > ?"
 _READ = """SELECT id, room, sender, text, at, ref FROM messages
     WHERE room = ? AND id >= ? AND id < ? ORDER BY id"""
-_ROOMS = """SELECT name, last_id,
-    (SELECT min(id) FROM messages WHERE room = name) FROM rooms"""
 
 
 class SqliteStore:
@@ -93,59 +64,53 @@ class SqliteStore:
         keep_bytes: int = 0,
         history_keep: int = 0,
     ) -> None:
-        self._path = path
+        self._path = file.resolve(path)
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._history_keep = history_keep
         self._patient = True
-        self._lock = _lock(path)
+        """Whether a foreign lock is waited for: once, until it is gone."""
+        self._db: sqlite3.Connection | None = None
+        self._suspect = False
+        """Whether it has failed since it was opened: then it is opened again."""
+        self._last_ids: dict[str, int] = {}
+        self._oldest_ids: dict[str, int] = {}
+        self._lock: int | None = file.take_lock(self._path)
         try:
-            _refuse_foreign(path)
-            self._db: sqlite3.Connection | None = _open(path, identity)
-            self._last_ids: dict[str, int] = {}
-            self._oldest_ids: dict[str, int] = {}
-            for room, last_id, oldest_id in self._db.execute(_ROOMS):
-                self._last_ids[room] = last_id
-                self._oldest_ids[room] = oldest_id or last_id + 1
-            (self.identity,) = self._db.execute(
-                "SELECT value FROM meta WHERE key = 'identity'"
-            ).fetchone()
+            file.prepare(self._path, identity)
+            self._open()
         except sqlite3.Error as error:
-            os.close(self._lock)
-            raise StartError(_cannot_open(path, error)) from None
+            self.close()
+            raise file.cannot_open(self._path, error) from None
         except BaseException:
-            os.close(self._lock)
+            self.close()
             raise
+
+    def _open(self) -> None:
+        self._db = file.connect(self._path)
+        self.identity = file.read_identity(self._db)
+        for room, oldest_id, last_id in file.read_rooms(self._db):
+            self._last_ids[room] = last_id
+            self._oldest_ids[room] = oldest_id
 
     # -- at the start -----------------------------------------------------------
 
     def rooms(self) -> list[str]:
         """Return the rooms that have kept messages."""
-        return list(self._last_ids)
+        return [
+            room
+            for room, last in self._last_ids.items()
+            if self._oldest_ids[room] <= last
+        ]
 
     def load_sessions(self, now: float, wall: int) -> list[Session]:
-        """Return the sessions as they were left, oldest end first.
+        """Return the sessions that were kept, the one that ended first first.
 
         Those that were connected ended when the server did: now.  *now* is seconds of
         the clock that their times are to be in, *wall* milliseconds since the epoch.
         """
         assert self._db is not None
-        rows = self._db.execute(
-            "SELECT digest, nick, key, secure, strikes, last_ref, ended_at "
-            "FROM sessions ORDER BY ended_at IS NULL, ended_at"
-        )
-        sessions = []
-        for digest, nick, key, secure, strikes, last_ref, ended_at in rows:
-            session = Session(digest, nick, key, secure=bool(secure))
-            times = (now - (wall - int(at)) / 1000 for at in strikes.split())
-            session.strikes.times = tuple(min(now, time) for time in times)
-            if session.strikes.times:
-                session.strikes.state = State.WARNED
-            session.last_ref = last_ref
-            age = (wall - ended_at) / 1000 if ended_at is not None else 0.0
-            session.ended_at = now - max(0.0, age)
-            sessions.append(session)
-        return sessions
+        return file.read_sessions(self._db, now, wall)
 
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*; what is in the file is not read."""
@@ -167,30 +132,31 @@ class SqliteStore:
         nothing of it is when it raises ``StoreError``, and no id is used up.
         """
         last_ids: dict[str, int] = {}
-        ids: list[int] = []
+        rows: list[tuple[object, ...]] = []
         for message in messages:
             room = message.room
             last = last_ids.get(room)
             if last is None:
                 last = self._last_ids.get(room, 0)
-            last_ids[room] = last + 1
-            ids.append(last + 1)
-        rows = [
-            (m.room, number, m.sender, m.text, m.at, m.ref)
-            for m, number in zip(messages, ids, strict=True)
-        ]
+            last_ids[room] = last = last + 1
+            text, ref = message.text, message.ref
+            rows.append((room, last, message.sender, text, message.at, ref))
         gone = [(digest,) for digest, session in sessions.items() if session is None]
         left = [_row(s, now, wall) for s in sessions.values() if s is not None]
         try:
             self._write(rows, last_ids, left, gone)
-        except sqlite3.Error as error:
-            self._recover(error)
-            raise StoreError(f"{self._path}: {error}") from error
-        for message, number in zip(messages, ids, strict=True):
-            message.id = number
+        except _FAILURES as error:
+            failure = self._failed(error)
+            # At once: a crash would make kept what is now told to be refused.
+            with suppress(*_FAILURES):
+                self._writable()
+            raise failure from error
+        given = self._last_ids
+        for message in messages:
+            room = message.room
+            message.id = given[room] = given.get(room, 0) + 1
         for room in last_ids:
             self._oldest_ids.setdefault(room, 1)
-        self._last_ids.update(last_ids)
 
     def oldest_id(self, room: str) -> int:
         """Return the id of the oldest message kept of *room*; 1 where there is none."""
@@ -202,10 +168,9 @@ class SqliteStore:
         Raises ``StoreError`` where the file cannot be read now.
         """
         try:
-            rows = self._connect().execute(_READ, (room, low, high)).fetchall()
-        except sqlite3.Error as error:
-            self._recover(error)
-            raise StoreError(f"{self._path}: {error}") from error
+            rows = self._readable().execute(_READ, (room, low, high)).fetchall()
+        except _FAILURES as error:
+            raise self._failed(error) from error
         return [Message(*row) for row in rows]
 
     def trim(self) -> bool:
@@ -224,11 +189,17 @@ class SqliteStore:
         return False
 
     def close(self) -> None:
-        """Put everything into the one file, and let go of it."""
+        """Put everything into the one file, and let go of it; once is enough."""
+        if self._suspect:
+            # What a failure has left in the file is not to be found there later.
+            with suppress(*_FAILURES):
+                self._writable()
         if self._db is not None:
             self._db.close()
             self._db = None
-        os.close(self._lock)
+        if self._lock is not None:
+            file.drop_lock(self._path, self._lock)
+            self._lock = None
 
     # -- the file ---------------------------------------------------------------
 
@@ -239,66 +210,118 @@ class SqliteStore:
         sessions: list[tuple[object, ...]],
         gone: list[tuple[bytes]],
     ) -> None:
-        db = self._connect()
+        db = self._writable()
         db.execute("BEGIN IMMEDIATE")
         if rows:
-            db.executemany(_INSERT_MESSAGE, rows)
+            _insert(db, sorted(rows))
             db.executemany(_SET_LAST_ID, last_ids.items())
         if sessions:
             db.executemany(_SET_SESSION, sessions)
         if gone:
             db.executemany(_DROP_SESSION, gone)
         db.execute("COMMIT")
-        if not self._patient:
-            self._set_patience(True)
+        self._set_patience(True)
 
     def _drop(self, room: str, before: int) -> None:
+        """Waits for no lock: in the same tick it may be waited for to keep."""
+        patient = self._patient
+        self._set_patience(False)
         try:
-            db = self._connect()
-            db.execute("DELETE FROM messages WHERE room = ? AND id < ?", (room, before))
-        except sqlite3.Error as error:
-            self._recover(error)
-            raise StoreError(f"{self._path}: {error}") from error
+            self._writable().execute(_DROP_BEFORE, (room, before))
+        except _FAILURES as error:
+            raise self._failed(error) from error
+        finally:
+            self._set_patience(patient)
         self._oldest_ids[room] = before
 
-    def _connect(self) -> sqlite3.Connection:
-        """Return the connection; open it again where a failure has closed it."""
-        if self._db is None:
-            db = _connect(self._path)
-            # A commit that failed may have left its pages behind: what nobody was
-            # shown is not in the log.
-            for room, last_id in self._last_ids.items():
-                db.execute(
-                    "DELETE FROM messages WHERE room = ? AND id > ?", (room, last_id)
-                )
-            self._db = db
-            if not self._patient:
-                self._set_patience(False)
+    def _writable(self) -> sqlite3.Connection:
+        """Return the connection; after a failure another one, of which all is known.
+
+        The one that failed stays open until then: it may still read, and what it
+        did not commit stays unseen.
+        """
+        assert self._db is not None
+        if self._suspect:
+            # Waits for no lock: whoever asks for it may have to wait himself.
+            db = file.connect(self._path, 0.0)
+            try:
+                self._drop_refused(db)
+            except BaseException:
+                db.close()
+                raise
+            self._db.close()
+            self._db, self._suspect = db, False
+            patient, self._patient = self._patient, False
+            self._set_patience(patient)
         return self._db
 
-    def _recover(self, error: sqlite3.Error) -> None:
-        """Get back to a state in which the next call can succeed."""
-        db, self._db = self._db, None
-        if db is None:
-            return
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    def _readable(self) -> sqlite3.Connection:
+        """Return the best connection that there is."""
         try:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            if code == sqlite3.SQLITE_BUSY:
-                # Somebody else writes: it is waited for once, not at every tick.
-                self._db = db
-                self._set_patience(False)
+            return self._writable()
+        except _FAILURES as error:
+            self._failed(error)
+        assert self._db is not None
+        return self._db
+
+    def _drop_refused(self, db: sqlite3.Connection) -> None:
+        """Delete what a commit that failed has left behind: nobody was shown it.
+
+        A sync that fails leaves the pages where they were written, and whoever opens
+        the file after a crash takes them for kept.  They are beyond the end of what
+        is written ahead, so that whatever is written next takes their place.
+        """
+        last_ids = self._last_ids
+        db.execute("BEGIN IMMEDIATE")
+        for room, _, last in file.read_rooms(db):
+            last_id = last_ids.get(room, 0)
+            if last <= last_id:
+                continue
+            db.execute(_DROP_AFTER, (room, last_id))
+            if last_id:
+                db.execute(_SET_LAST_ID, (room, last_id))
             else:
-                db.close()
-        except sqlite3.Error:
-            self._db = None
+                db.execute("DELETE FROM rooms WHERE name = ?", (room,))
+        # A page is written even where nothing is to be changed.
+        db.execute(f"PRAGMA user_version = {file.SCHEMA_VERSION}")
+        db.execute("COMMIT")
+
+    def _failed(self, error: Exception) -> StoreError:
+        """Get back to where the next call can succeed; return what to raise now."""
+        assert self._db is not None
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        self._suspect = self._suspect or code not in _NO_FAULT
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if code == sqlite3.SQLITE_BUSY:
+                # Somebody else writes: that is waited for once, not at every tick.
+                self._set_patience(False)
+        return StoreError(f"{file.shown(self._path)}: {error}")
 
     def _set_patience(self, patient: bool) -> None:
-        self._patient = patient
-        if self._db is not None:
-            timeout = int(BUSY_TIMEOUT * 1000) if patient else 0
+        assert self._db is not None
+        if patient != self._patient:
+            timeout = int(file.BUSY_TIMEOUT * 1000) if patient else 0
             self._db.execute(f"PRAGMA busy_timeout = {timeout}")
+            self._patient = patient
+
+
+def _insert(db: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
+    """Write *rows*, sorted; many of one room, with numbers in a row, at once."""
+    many = _INSERT_MESSAGE.replace("(?, ?, ?, ?, ?, ?)", _MANY)
+    start = 0
+    while start < len(rows):
+        some = rows[start : start + INSERT_BATCH]
+        if len(some) == INSERT_BATCH and some[0][0] == some[-1][0]:
+            values = [*some[0][:2]]
+            for row in some:
+                values += row[2:]
+            db.execute(many, values)
+            start += INSERT_BATCH
+        else:
+            db.execute(_INSERT_MESSAGE, some[0])
+            start += 1
 
 
 def _row(session: Session, now: float, wall: int) -> tuple[object, ...]:
@@ -316,119 +339,4 @@ def _row(session: Session, now: float, wall: int) -> tuple[object, ...]:
         strikes,
         session.last_ref,
         ended_at,
-    )
-
-
-# -- opening ----------------------------------------------------------------------
-
-
-def _lock(path: str) -> int:
-    """Return a descriptor that holds the file for this server; raise ``StartError``.
-
-    The lock is on a file beside it: SQLite has locks of its own on the file itself,
-    which are for each moment, and which readers may have.
-    """
-    folder = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise StartError(f"{path} is a directory; name a file with --history")
-    if not os.path.isdir(folder):
-        raise StartError(f"there is no folder {folder}; make it, or see --history")
-    readable = os.access(path, os.R_OK | os.W_OK) or not os.path.exists(path)
-    if not readable or not os.access(folder, os.W_OK | os.X_OK):
-        raise StartError(f"{path} cannot be written; see its rights and its folder's")
-    try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StartError(f"cannot write {path}.lock: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise StartError(
-            f"{path} is in use by another server; stop it, or see --history"
-        ) from None
-    return lock
-
-
-def _refuse_foreign(path: str) -> None:
-    """Raise ``StartError`` where *path* is something that is not a history of ours.
-
-    By its header alone, so that nothing of somebody else's file is touched.
-    """
-    try:
-        with open(path, "rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StartError(f"cannot read {path}: {error.strerror}") from None
-    if not header:
-        return
-    if len(header) < 100 or header[:16] != b"SQLite format 3\0":
-        raise StartError(f"{path} is not a history (no database); see --history")
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        raise StartError(f"{path} is a database of another program; see --history")
-    version = int.from_bytes(header[60:64], "big")
-    if version > SCHEMA_VERSION:
-        raise StartError(
-            f"{path} was written by a newer chatroom (schema {version}, this one "
-            f"knows {SCHEMA_VERSION}); update chatroom, or see --history"
-        )
-
-
-def _open(path: str, identity: str) -> sqlite3.Connection:
-    """Return a connection to a sound file, made where there is none."""
-    size = Path(path).stat().st_size if os.path.exists(path) else 0
-    if not size:
-        _create(path, identity)
-    elif size <= CHECKED_SIZE:
-        # Looked at before anything is written: a damaged file is left as it is.
-        db = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=ro", uri=True)
-        try:
-            (answer,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            db.close()
-        if answer != "ok":
-            raise sqlite3.DatabaseError(answer)
-    return _connect(path)
-
-
-def _create(path: str, identity: str) -> None:
-    # Not written ahead yet: the header, which says whose file it is, has to be in
-    # the file itself from the first moment on.
-    made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.close(made)
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
-    try:
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
-        db.execute("INSERT INTO meta VALUES ('identity', ?)", (identity,))
-        db.execute("COMMIT")
-    finally:
-        db.close()
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        # What is in the file stays there: memory is for the room.
-        db.execute("PRAGMA cache_size = -4096")
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _cannot_open(path: str, error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return f"{path} is in use by another program; close it, or see --history"
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return f"{path} cannot be written; see its rights and its folder's"
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return f"{path} cannot be used: {error}; see the disk"
-    return (
-        f"{path} is damaged ({error}); move it away, or restore a copy "
-        "(chat-history FILE verify says more)"
     )

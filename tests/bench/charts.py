@@ -15,17 +15,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.history import MILLION, at, compare
+from tests.bench.history import Measured as Large
 from tests.bench.measure import (
+    ON_DISK,
     OURS,
     REFERENCES,
     ROOT,
     Figures,
     alternate,
     busy,
+    difference,
     flat_out,
     load,
     machine,
     middle,
+    ratio,
     steady,
 )
 from tests.bench.svg import Point, chart
@@ -52,6 +57,8 @@ class Effort:
     seconds: float
     interval: float
     """Ping interval of the idle crowd, in seconds."""
+    history: int
+    """Messages of a large history."""
 
 
 FULL = Effort(
@@ -62,8 +69,21 @@ FULL = Effort(
     3,
     1.5,
     30.0,
+    MILLION,
 )
-QUICK = Effort((1, 10, 100), (10, 100), (100, 200), (1, 10), 1, 0.3, 1.0)
+QUICK = Effort((1, 10, 100), (10, 100), (100, 200), (1, 10), 1, 0.3, 1.0, 10_000)
+
+
+@dataclass
+class Kept:
+    """What it costs to keep messages on a disk."""
+
+    flat_out: dict[str, list[Figures]]
+    steady: dict[str, list[Figures]]
+    messages: int
+    """In the large history."""
+    empty: Large
+    large: Large
 
 
 @dataclass
@@ -75,6 +95,7 @@ class Measured:
     latency: dict[str, dict[int, list[Figures]]]
     idle: dict[int, Figures]
     rooms: dict[int, Figures]
+    kept: Kept
     send_one: float
     send_batch: float
     warning: str | None
@@ -94,6 +115,7 @@ def measure(effort: Effort) -> Measured:
         by_rate(effort),
         by_crowd(effort),
         by_rooms(effort),
+        on_disk(effort),
         kernel_send(MESSAGE),
         kernel_send(MESSAGE * BATCH),
         warning,
@@ -148,6 +170,21 @@ def by_rooms(effort: Effort) -> dict[int, Figures]:
         options += ["--duration", f"{2 * effort.seconds:g}"]
         found[rooms] = load(OURS, *options)
         _say(f"{rooms} rooms")
+    return found
+
+
+def on_disk(effort: Effort) -> Kept:
+    """In memory and on a disk, and over a large history."""
+    both = (OURS, ON_DISK)
+    as_fast = flat_out(100, 10, BATCH, effort.seconds)
+    some = steady(100, 200, 4 * effort.seconds)
+    found = Kept(
+        alternate(both, as_fast, rounds=2 * effort.rounds),
+        alternate(both, some, rounds=2 * effort.rounds),
+        effort.history,
+        *compare(effort.history),
+    )
+    _say("on disk")
     return found
 
 
@@ -337,6 +374,54 @@ def rooms_table(found: Measured) -> str:
     return table(["rooms", "members", "a message"], rows)
 
 
+def kept_table(kept: Kept) -> str:
+    """Return what a message costs in memory and on a disk."""
+    rows = [
+        [
+            name,
+            f"{middle(runs, 'deliveries_per_cpu_second'):,.0f}",
+            f"{1e6 * cost(runs):.1f} us",
+            f"{1e3 * middle(kept.steady[name], 'latency', 'p50'):.2f}",
+            f"{1e3 * middle(kept.steady[name], 'latency', 'p99'):.2f}",
+        ]
+        for name, runs in kept.flat_out.items()
+    ]
+    head = ["", "deliveries a CPU second", "a message", "p50, ms", "p99, ms"]
+    return table(head, rows)
+
+
+def keeping(kept: Kept) -> str:
+    """Return the section about what is kept on a disk."""
+    share = ratio(
+        kept.flat_out[ON_DISK], kept.flat_out[OURS], "deliveries_per_cpu_second"
+    )
+    later = difference(kept.steady[ON_DISK], kept.steady[OURS], "latency", "p99")
+    before = wrapped(
+        "With `--history`, each tick is synced to the disk before anybody is shown "
+        "anything of it. A hundred members, ten talking: as fast as it goes with "
+        f"{BATCH} messages under way, and how late a message is at 200 a second. The "
+        "servers ran in turn; compared are medians of pairs."
+    )
+    after = wrapped(
+        f"As fast as it goes, the disk leaves {share:.2f} of the deliveries a CPU "
+        f"second; at 200 messages a second its p99 is {abs(1e3 * later):.2f} ms "
+        f"{'later' if later > 0 else 'earlier'}.",
+    )
+    rows = []
+    for number, found in ((0, kept.empty), (kept.messages, kept.large)):
+        row = [f"{number:,}", f"{found.size / 2**20:.1f} MiB", f"{found.start:.2f} s"]
+        row += [f"{1e3 * at(0.99, times):.2f} ms" for times in found.pages.values()]
+        row.append(f"{found.memory_end / 2**20:.1f} MiB")
+        rows.append(row)
+    head = ["messages", "file", "start", "page of 50, p99", "of 200, p99", "memory"]
+    large = wrapped(
+        "What a large file costs, beside an empty one, whose pages are empty too. "
+        "Pages are from anywhere in one room, and timed at the client; memory is that "
+        "of the whole server after all of them."
+    )
+    return "\n\n".join((before, kept_table(kept), after, large, table(head, rows)))
+
+
 def limit(found: Measured) -> str:
     """Return the text that says what the limit is, and how far from it we are."""
     many = max(found.throughput[OURS])
@@ -434,6 +519,10 @@ hundred members counted, at a steady rate that waits for nobody.
 ![Latency by rate](benchmarks-latency.svg)
 
 {latency_table(found)}
+
+## On a disk
+
+{keeping(found.kept)}
 
 ## Idle members
 

@@ -6,8 +6,12 @@ Must not know: which runs there are, and what is made of the figures.
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +21,8 @@ TIMEOUT = 600.0
 """Seconds for one run; far more than any should need."""
 
 OURS = "ours"
+ON_DISK = "ours on disk"
+"""The same with ``--history``."""
 REFERENCES = ("bare", "streams", "threads")
 
 Figures = dict[str, Any]
@@ -32,6 +38,10 @@ def load(server: str, *options: str, args: str = "") -> Figures:
 
     Server and load have a core each where there are two.
     """
+    if server == ON_DISK:
+        with folder() as kept:
+            history = shlex.quote(str(kept / "history.db"))
+            return load(OURS, *options, args=f"{args} --history {history}")
     command = [sys.executable, str(ROOT / "bin" / "chat-load"), "--json", "--pin"]
     command += ["--patience", "60", *options]
     if server != OURS:
@@ -47,7 +57,19 @@ def load(server: str, *options: str, args: str = "") -> Figures:
     figures: Figures = json.loads(done.stdout)
     if figures["messages"] and not figures["server_cpu"]:
         raise Failed(f"{server} {' '.join(options)}: no CPU time: {figures}")
+    if figures["seconds"]:
+        rate = figures["deliveries"] / figures["seconds"]
+        figures["deliveries_per_second"] = rate
     return figures
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder on a disk: where files for a while are may be memory."""
+    parent = ROOT / "build"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=parent) as name:
+        yield Path(name)
 
 
 def flat_out(clients: int, talkers: int, in_flight: int, seconds: float) -> list[str]:
@@ -101,6 +123,12 @@ def ratio(ours: list[Figures], others: list[Figures], *keys: str) -> float:
     """Return the median of the ratios of runs that were made side by side."""
     pairs = zip(ours, others, strict=True)
     return median(_value(one, *keys) / _value(other, *keys) for one, other in pairs)
+
+
+def difference(ours: list[Figures], others: list[Figures], *keys: str) -> float:
+    """Return the median of the differences of runs that were made side by side."""
+    pairs = zip(ours, others, strict=True)
+    return median(_value(one, *keys) - _value(other, *keys) for one, other in pairs)
 
 
 def _value(run: Figures, *keys: str) -> float:

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from tests.bench.history import at, compare
 from tests.bench.measure import (
+    ON_DISK,
     OURS,
     Failed,
     alternate,
     busy,
+    difference,
     flat_out,
     load,
     machine,
@@ -29,6 +32,7 @@ from tests.bench.measure import (
 CPU_SECONDS = 3.0
 """Processor time that each server uses for a row, at least."""
 RATE = ("deliveries_per_cpu_second",)
+PER_SECOND = ("deliveries_per_second",)
 P99 = ("latency", "p99")
 
 
@@ -127,6 +131,52 @@ def latency(effort: Effort) -> list[Line]:
     return [*found, at_most("beside bare", beside, 1.3)]
 
 
+def on_disk(effort: Effort) -> list[Line]:
+    """Measure what keeping messages on a disk takes off the throughput."""
+    runs = alternate(
+        (OURS, ON_DISK),
+        flat_out(100, 10, 256, effort.seconds),
+        rounds=effort.rounds,
+        cpu_seconds=effort.cpu_seconds,
+    )
+    found = [
+        Line(f"{name}, deliveries a CPU second", f"{middle(of, *RATE):,.0f}")
+        for name, of in runs.items()
+    ]
+    beside = ratio(runs[ON_DISK], runs[OURS], *RATE)
+    found.append(at_least("on disk beside in memory", beside, 0.7))
+    by_clock = ratio(runs[ON_DISK], runs[OURS], *PER_SECOND)
+    return [*found, Line("the same by the clock", f"{by_clock:.2f}")]
+
+
+def latency_on_disk(effort: Effort) -> list[Line]:
+    """Measure how much later a message is that has to be on the disk first."""
+    runs = alternate(
+        (OURS, ON_DISK), steady(100, 200, 5 * effort.seconds), rounds=effort.rounds
+    )
+    found = [
+        Line(f"{name}, p99", f"{1e3 * middle(of, *P99):.2f} ms")
+        for name, of in runs.items()
+    ]
+    later = 1e3 * difference(runs[ON_DISK], runs[OURS], *P99)
+    return [*found, at_most("later on disk", later, 2.0, " ms")]
+
+
+def history(effort: Effort) -> list[Line]:
+    """Measure a server over a file of a million messages in one room."""
+    empty, large = compare()
+    grown = (large.memory_end - empty.memory_end) / 2**20
+    return [
+        at_most("start", large.start, 1.0, " s"),
+        Line("start over an empty file", f"{empty.start:.2f} s"),
+        *(
+            at_most(f"page of {limit}, p99", 1e3 * at(0.99, times), 5.0, " ms")
+            for limit, times in large.pages.items()
+        ),
+        at_most("memory beyond that over an empty file", grown, 2.0, " MiB"),
+    ]
+
+
 def memory(effort: Effort) -> list[Line]:
     """Measure what a member costs who says nothing."""
     options = ["--scenario", "idle", "--clients", "2000", "--duration", "1"]
@@ -180,6 +230,9 @@ ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     ),
     "info": ("100 clients, 10 talking, 256 in flight, log at info", logging),
     "latency": ("200 messages/s to 100 clients", latency),
+    "disk": ("100 clients, 10 talking, 256 in flight, on disk", on_disk),
+    "disk-latency": ("200 messages/s to 100 clients, on disk", latency_on_disk),
+    "history": ("a million messages on disk", history),
     "memory": ("2000 members", memory),
     "idle": ("10,000 idle members", idle),
     "storm": ("2000 come and go while others talk", storm),

@@ -1,0 +1,319 @@
+"""``bin/chat-history`` beside a server that runs, and as others start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatroom.core.messages import Message
+from chatroom.store.sqlite import SqliteStore
+from tests.integration.conftest import Start
+from tests.support.peer import Peer, encode, ids
+from tests.support.server import ROOT, Server
+from tests.support.waiting import PATIENCE
+
+PROGRAM = ROOT / "bin" / "chat-history"
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the history is."""
+    return tmp_path / ".chatroom" / "history.db"
+
+
+@pytest.fixture
+def server(start: Start, path: Path) -> Server:
+    """A server that keeps its history there."""
+    path.parent.mkdir()
+    return start("--history", str(path), "--rate", "0", "--log-level", "warning")
+
+
+@pytest.fixture
+def ann(server: Server) -> Peer:
+    """Somebody who has said something."""
+    ann = server.peer()
+    ann.hello("ann")
+    for text in ("Hello.", "The kettle is on.", "\u0627\nx\tz"):
+        ann.say(text)
+    assert len(ann.sync()) == 3
+    return ann
+
+
+def command(*words: object) -> list[str]:
+    """Return the command line."""
+    return [sys.executable, str(PROGRAM), *map(str, words)]
+
+
+def show(*words: object, code: int = 0) -> list[str]:
+    """Run the command and return the lines that it shows."""
+    done = subprocess.run(
+        command(*words), capture_output=True, check=False, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stderr) == (code, b"")
+    return done.stdout.decode().split("\n")[:-1]
+
+
+# -- beside a server ---------------------------------------------------------------
+
+
+def test_it_shows_what_is_kept_while_the_server_runs(ann: Peer, path: Path) -> None:
+    assert [line.split("> ")[1] for line in show(path, "tail", "-n2")] == [
+        "The kettle is on.", "\u0627␊x␉z"
+    ]  # fmt: skip
+    (found,) = show(path, "search", "KETTLE")
+    assert found.endswith(" lobby 2 <ann> The kettle is on.")
+    assert show(path, "search", "coffee", code=1) == []
+    exported = [json.loads(line) for line in show(path, "export")]
+    assert exported == ann.history()["messages"]
+    assert show(path, "verify") == ["sound: 3 messages in 1 rooms, 1 sessions"]
+
+
+def test_no_reader_costs_a_message_or_a_number(
+    server: Server, ann: Peer, path: Path
+) -> None:
+    """Readers, one after the other and several at once, under load."""
+    readers = [
+        subprocess.Popen(command(path, *words), stdout=subprocess.PIPE)
+        for words in (("export",), ("verify",), ("search", "load"), ("tail", "-f"))
+    ]
+    burst = b"".join(encode("say", text=f"load {n} " + "x" * 500) for n in range(50))
+    frames = []
+    for _ in range(20):
+        ann.send_raw(burst)
+        frames += ann.sync()
+    assert ids(frames) == list(range(4, 1004))
+    assert show(path, "verify")[0].startswith("sound: 1003 messages")
+    readers[-1].send_signal(signal.SIGINT)
+    for reader, code in zip(readers, (0, 0, None, 130), strict=True):
+        out, _ = reader.communicate(timeout=PATIENCE)
+        assert code is None or reader.returncode == code, out[-300:]
+    assert not [line for line in server.log_lines() if " store " in line]
+
+
+def test_following_shows_what_is_said_from_then_on(ann: Peer, path: Path) -> None:
+    with subprocess.Popen(
+        command(path, "tail", "-f", "-n", "1"), stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline().endswith(" lobby 3 <ann> \u0627␊x␉z\n")
+        ann.say("and on")
+        assert following.stdout.readline().endswith(" lobby 4 <ann> and on\n")
+        ann.send("join", room="tea")
+        ann.say("elsewhere")
+        assert following.stdout.readline().endswith(" tea 1 <ann> elsewhere\n")
+        following.send_signal(signal.SIGINT)
+        assert following.stdout.read() == ""
+    assert following.returncode == 130
+
+
+def test_following_goes_on_over_a_restart(
+    server: Server, ann: Peer, path: Path, start: Start
+) -> None:
+    with subprocess.Popen(
+        command(path, "tail", "-f", "-n", "1"), stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        following.stdout.readline()
+        server.stop()
+        again = start("--history", str(path))
+        bob = again.peer()
+        bob.hello("bob")
+        bob.say("here again")
+        assert following.stdout.readline().endswith(" lobby 4 <bob> here again\n")
+        following.send_signal(signal.SIGINT)
+
+
+# -- as others start it ------------------------------------------------------------
+
+
+def in_shell(script: str, path: Path, **environment: str) -> tuple[int, str, str]:
+    """Run *script*, in which ``"$@"`` is the command for *path*."""
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {script}", "bash", *command(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A history of more than a pipe takes."""
+    path = tmp_path / "many.db"
+    with closing(SqliteStore(str(path), "one")) as store:
+        news = [Message(0, "lobby", "zoë", "x" * 100, n, None) for n in range(5000)]
+        store.keep(news, {}, 0.0, 0)
+    return path
+
+
+@pytest.mark.parametrize("words", ["export", "search x", "tail -n 4000"])
+def test_a_reader_that_has_enough_is_no_failure(many: Path, words: str) -> None:
+    code, out, err = in_shell(f'"$@" {words} | head -n 1', many)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 1
+
+
+def test_a_reader_that_has_enough_hides_no_finding(many: Path) -> None:
+    with closing(sqlite3.connect(many)) as db, db:
+        db.execute("DELETE FROM messages WHERE id = 5")
+    code, _, err = in_shell('"$@" verify | true', many)
+    assert (code, err) == (1, "")
+
+
+def test_an_output_that_takes_nothing_is_told(many: Path) -> None:
+    code, out, err = in_shell('"$@" export > /dev/full', many)
+    assert (code, out) == (1, "")
+    assert err == "chat-history: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_files_are_no_failure(many: Path, closed: str) -> None:
+    assert in_shell(f'"$@" tail {closed}', many) == (0, "", "")
+
+
+def test_the_output_is_utf_8_wherever_it_runs(many: Path) -> None:
+    places = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    code, out, err = in_shell('"$@" tail -n 1', many, **places)
+    assert (code, err) == (0, "")
+    assert "<zoë>" in out
+
+
+def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
+    code, out, err = in_shell('"$@" tail', tmp_path / "none.db")
+    assert (code, out) == (1, "")
+    assert err == f"chat-history: there is no history in {tmp_path}/none.db\n"
+    code, out, err = in_shell('"$@" tail -n x', tmp_path / "none.db")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+
+
+# -- the page about it -------------------------------------------------------------
+
+SECTIONS = {
+    title: re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for title, text in re.findall(
+        r"^## (.+?)\n(.*?)(?=^## |\Z)", OPERATIONS, re.MULTILINE | re.DOTALL
+    )
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, ann: Peer) -> Path:
+    """A folder like a checkout, with a server that runs in it, and a copy."""
+    if shutil.which("sqlite3") is None:
+        pytest.skip("needs the sqlite3 command")
+    (tmp_path / "bin").symlink_to(ROOT / "bin")
+    return tmp_path
+
+
+@pytest.mark.parametrize("title", [t for t, blocks in SECTIONS.items() if blocks])
+def test_commands_of_the_page_do_what_it_says(
+    checkout: Path, server: Server, path: Path, title: str
+) -> None:
+    if title.startswith("Restoring"):
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("VACUUM INTO ?", [str(checkout / "backup.db")])
+    before = identity(path)
+    lines = "".join(SECTIONS[title]).splitlines()
+    for line in lines:
+        if line == "# stop the server":
+            server.stop()
+        elif line.startswith("$ bin/chat-server "):
+            serve(line[2:], checkout)
+        else:
+            assert line.startswith("$ ")
+            run_in(checkout, line[2:])
+    if title in RESULTS:
+        RESULTS[title](checkout, before)
+
+
+def run_in(folder: Path, line: str) -> None:
+    """Run a line of the page."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), (line, done)
+
+
+def serve(line: str, folder: Path) -> None:
+    """Start a server by a line of the page, and stop it."""
+    words = [sys.executable, *line.split(), "--port", "0"]
+    with subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"listening on ")
+        process.terminate()
+    assert process.returncode == 0
+
+
+def identity(path: Path) -> str:
+    """Return the identity of the numbering in *path*."""
+    with closing(sqlite3.connect(path)) as db:
+        (found,) = db.execute("SELECT value FROM meta").fetchone()
+    assert isinstance(found, str)
+    return found
+
+
+def backed_up(folder: Path, before: str) -> None:
+    """Both copies are sound, whole, and nobody else's to read."""
+    for name in ("backup.db", "copy.db"):
+        copy = folder / name
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert identity(copy) == before
+        assert show(copy, "verify") == ["sound: 3 messages in 1 rooms, 1 sessions"]
+
+
+def restored(folder: Path, before: str) -> None:
+    """The copy is in its place, and clients will notice."""
+    path = folder / ".chatroom" / "history.db"
+    assert (folder / "aside" / "history.db").exists()
+    assert re.fullmatch("[0-9a-f]{16}", identity(path))
+    assert identity(path) != before
+    assert len(show(path, "tail")) == 3
+
+
+def moved(folder: Path, before: str) -> None:
+    """It is elsewhere, whole, and the same."""
+    assert list((folder / ".chatroom").iterdir()) == []
+    assert identity(folder / "elsewhere.db") == before
+    assert len(show(folder / "elsewhere.db", "tail")) == 3
+
+
+def read(folder: Path, before: str) -> None:
+    """What was exported is there."""
+    assert (folder / "export.jsonl").exists()
+
+
+RESULTS: dict[str, Callable[[Path, str], None]] = {
+    "Backing it up": backed_up,
+    "Restoring a copy": restored,
+    "Moving it": moved,
+    "Reading it": read,
+}
+
+
+def test_the_page_has_the_sections_that_are_looked_at() -> None:
+    assert set(RESULTS) <= set(SECTIONS)
+    assert all(SECTIONS[title] for title in RESULTS)
