@@ -22,10 +22,16 @@ RETRY_DELAY = 0.5
 """Seconds without listening when descriptors have run out."""
 REPORT_INTERVAL = 60.0
 """Seconds between two lines about it, at least."""
+FREE_PORT_TRIES = 8
+"""Ports that are looked at for one that is free at all addresses."""
 SEND_BUFFER = 128 * 1024
 """``SO_SNDBUF``, bytes: unset, the kernel hides 4 MiB of a stalled peer's backlog."""
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class _InUse(StartError):
+    """Somebody else listens there."""
 
 
 class Listener:
@@ -98,6 +104,18 @@ def open_listeners(hosts: list[str], port: int) -> list[socket.socket]:
     With *port* 0 the first takes a free one and the others take the same.  Raises
     ``StartError``; then none is left open.
     """
+    tries = FREE_PORT_TRIES if port == 0 else 1
+    while True:
+        tries -= 1
+        try:
+            return _open(hosts, port)
+        except _InUse:
+            # What is free at the first address may not be free at the next.
+            if not tries:
+                raise
+
+
+def _open(hosts: list[str], port: int) -> list[socket.socket]:
     opened: list[socket.socket] = []
     try:
         for host in hosts:
@@ -148,7 +166,8 @@ def _listen(
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise StartError(_cannot_listen(error, to_address(sockaddr))) from None
+        kind = _InUse if error.errno == errno.EADDRINUSE else StartError
+        raise kind(_cannot_listen(error, to_address(sockaddr))) from None
     return sock
 
 

@@ -6,10 +6,12 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from chatroom.errors import StartError
+from chatroom.net import listener
 from chatroom.net.address import Address
 from chatroom.net.listener import (
     ACCEPTS_PER_TICK,
@@ -279,6 +281,28 @@ def test_both_wildcards_are_a_socket_each() -> None:
         sock.close()
     assert families == [socket.AF_INET6, socket.AF_INET]
     assert len(ports) == 1
+
+
+def test_a_free_port_is_free_at_all_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first that the system gives is taken at the second address."""
+    calls: list[int] = []
+
+    def listen(family: socket.AddressFamily, sockaddr: Any, dual: bool) -> Any:
+        calls.append(sockaddr[1])
+        if len(calls) == 2:
+            raise listener._InUse("taken")
+        return real(family, sockaddr, dual)
+
+    real = listener._listen
+    monkeypatch.setattr(listener, "_listen", listen)
+    socks = open_listeners(["127.0.0.1", "127.0.0.2"], 0)
+    ports = {sock.getsockname()[1] for sock in socks}
+    for sock in socks:
+        sock.close()
+    assert len(calls) == 4
+    assert ports == {calls[3]}
 
 
 def test_one_address_named_twice_in_the_system_is_one() -> None:
