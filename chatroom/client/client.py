@@ -1,18 +1,22 @@
 """One user's stay in the chat: what happens when something happens.
 
     start -> connected -> frame_received / entered ... -> _finish -> outcome
+    start -> connected -> ... lost -> (try_again -> connected -> ... | gave_up)
 
 ``Client`` stands in the middle: the connection and the face call it, and it tells both
-what to do.  Must not know: how bytes move, how anything is drawn.
+what to do.  Must not know: how bytes move, how anything is drawn, what is owed after a
+lost connection.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from chatroom.client.commands import run_line
+from chatroom.client.backoff import Backoff
+from chatroom.client.comeback import Comeback, random_part
+from chatroom.client.commands import name_of, needs_server, run_line
 from chatroom.client.connection import Connection, Target
 from chatroom.client.face import Face
 from chatroom.client.frames import Fields, check
@@ -20,8 +24,9 @@ from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
 from chatroom.client.render import RETURNABLE, Renderer
 from chatroom.client.session import Session
-from chatroom.core.text import nick_error, text_error, to_nfc
-from chatroom.errors import ChatroomError, ConnectError
+from chatroom.client.transcript import Event, amount
+from chatroom.core.text import MAX_NICK, nick_error, text_error, to_nfc
+from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.address import show
 from chatroom.net.loop import Loop, Timer
 
@@ -42,6 +47,13 @@ LEAVE_PATIENCE = 5.0
 """Seconds to wait for the server's goodbye."""
 SIGNAL_PATIENCE = 1.0
 """The same where a signal has ended the program."""
+HISTORY_PATIENCE = 5.0
+"""Seconds until a server that could not read its history is asked again."""
+MAX_ALIASES = 4
+"""Other names tried on one connection where somebody has taken one's own meanwhile;
+the server allows five hellos."""
+PASSING = frozenset(("full", "timeout", "internal"))
+"""Errors that keep one out, but perhaps not for long."""
 
 
 class Phase(Enum):
@@ -52,6 +64,8 @@ class Phase(Enum):
     ASKING = auto()
     """The nick cannot be had; the user is asked for another."""
     JOINED = auto()
+    RETURNING = auto()
+    """The connection was lost, and not all is as it was yet."""
     LEAVING = auto()
     """Leave is sent; the goodbye is waited for."""
     OVER = auto()
@@ -69,24 +83,33 @@ class Client:
         options: Options,
         targets: Sequence[Target],
         renderer: Renderer,
+        chance: Callable[[], float] = random_part,
     ) -> None:
         self._loop = loop
         self._options = options
         self._targets = targets
         self._renderer = renderer
         self._nick = options.nick
+        """The name to join with."""
         self._questions = 0
+        self._aliases = 0
         self._phase = Phase.ENTERING
         self._pending: deque[str] = deque()
         self._pending_size = 0
         self._overran = False
         self._input_ended = False
-        self._goodbye: Timer | None = None
+        self._opened = False
+        """Whether the user was ever in, and so takes part."""
+        self._held_back = False
+        """Whether the network has to wait for who reads our output."""
+        self._timer: Timer | None = None
+        """Ends the patience with a server: for its goodbye, or its history."""
         self._code = EXIT_LEFT
         self._error: Exception | None = None
         self.session = Session()
         name = show((options.host, options.port))
         self._connection = Connection(loop, self, name)
+        self._comeback = Comeback(loop, self, Backoff(chance))
 
     def start(self) -> None:
         """Connect."""
@@ -108,10 +131,15 @@ class Client:
             return
         self._phase = Phase.OVER
         self._code, self._error = code, error
-        if self._goodbye is not None:
-            self._goodbye.cancel()
+        self._be_patient_no_more()
+        self._comeback.stop()
         self._connection.close()
         self._loop.stop()
+
+    def _be_patient_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def crash(self, error: Exception) -> None:
         """End with a mistake of ours; it is raised once all is put back."""
@@ -121,59 +149,99 @@ class Client:
 
     def connected(self) -> None:
         """Say hello."""
-        self._connection.send(self.session.hello(self._nick, self._options.room))
+        self._aliases = 0
+        if self._held_back:
+            self._connection.pause_reading()
+        session = self.session
+        self._say_hello(session.wanted_nick if session.token else self._nick)
+
+    def _say_hello(self, nick: str | None) -> None:
+        self._connection.send(self.session.hello(nick, self._options.room))
 
     def lost(self, error: ChatroomError) -> None:
         """There is no connection, or no longer."""
+        if self._phase is Phase.OVER:
+            return
         if self._phase is Phase.LEAVING:
             self._go(self._code)
-            return
-        count = len(self.session.unanswered)
-        if count:
-            error = type(error)(f"{error}; not confirmed: {count} of your messages")
-        self._finish(EXIT_FAILED, error)
+        elif not self.session.token or isinstance(error, BadPeer):
+            # Never there, or not to be understood: neither gets better by itself.
+            self._finish(EXIT_FAILED, self._with_what_is_open(error))
+        elif self.session.outbox.leaves:
+            self._finish(EXIT_LEFT)
+        else:
+            self._come_back(str(error))
+
+    def _come_back(self, reason: str) -> None:
+        """There is no connection, for *reason*, and there is to be one again."""
+        self._be_patient_no_more()
+        self._connection.close()
+        self.session.disconnected()
+        self._phase = Phase.RETURNING
+        # A person sees that it goes on, and may end it; nobody looks at a script.
+        watched = self.face.interactive and not self._input_ended
+        self._comeback.lost(reason, 0.0 if watched else self._options.give_up)
+        self._pump()
+
+    def try_again(self) -> None:
+        """It is time for another try to come back."""
+        self._connection.open(self._targets)
+
+    def gave_up(self, reason: str) -> None:
+        """Coming back has taken too long; *reason* is what has failed last."""
+        text = f"{reason}; given up after {self._options.give_up:g} s"
+        self._finish(EXIT_FAILED, self._with_what_is_open(ConnectError(text)))
+
+    def show_state(self, text: str) -> None:
+        """Show how it stands with the connection, where a line is typed."""
+        self.face.prompt(f"[{text}] {clean(self.session.nick)}> ")
 
     def frame_received(self, frame: Fields) -> None:
         """Take note of *frame*, show it, and do what follows from it."""
         kind = check(frame)
-        if kind is not None:
-            self.session.receive(kind, frame)
-        shown = self._renderer.render(kind, frame, self.session)
-        if shown is not None:
-            self.face.show(shown.lines, shown.speech)
+        self._show(self.session.receive(kind, frame))
         if kind == "ping":
             self._connection.send(frame | {"type": "pong"})
         elif kind == "kick":
             self._kicked(frame)
         elif kind == "error" and not self.session.joined:
             self._refused(frame)
+        elif kind == "welcome":
+            self._comeback.arrived()
         elif kind in ("room", "renamed"):
-            self._entered_room()
+            session = self.session
+            self.face.prompt(f"[{clean(session.room)}] {clean(session.nick)}> ")
         self._pump()
 
-    def _entered_room(self) -> None:
-        if self._phase is Phase.ENTERING:
-            self._phase = Phase.JOINED
-            if self.face.interactive:
-                self.notice("/help tells what you can do, !leave leaves")
-            self.face.open()
-        session = self.session
-        self.face.prompt(f"[{clean(session.room)}] {clean(session.nick)}> ")
+    def _show(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, str):
+                self.notice(event)
+                continue
+            shown = self._renderer.render(
+                event.kind, event.frame, self.session, event.back
+            )
+            if shown is not None:
+                self.face.show(shown.lines, shown.speech)
 
     def _kicked(self, frame: Fields) -> None:
         reason = frame["reason"]
         leaving = self._phase is Phase.LEAVING
         if reason == "leave" or (leaving and reason in RETURNABLE):
-            self._finish(self._code)
+            self._go(self._code)
         elif reason in RETURNABLE:
             text = f"{self._connection.name} has ended the connection ({reason})"
-            self._finish(EXIT_FAILED, ConnectError(f"{text}: {clean(frame['text'])}"))
+            self._connection.close()
+            self.lost(ConnectError(f"{text}: {clean(frame['text'])}"))
         else:
             self._finish(EXIT_KICKED)
 
     # -- the nick -------------------------------------------------------------
 
     def _refused(self, frame: Fields) -> None:
+        if self._phase is Phase.RETURNING:
+            self._refused_again(frame)
+            return
         may_ask = self.face.interactive and self._questions < MAX_QUESTIONS
         if may_ask and frame["code"] in ("nick-taken", "nick-invalid"):
             # At leisure: the server would wait for ten seconds only.
@@ -181,8 +249,24 @@ class Client:
             self._phase = Phase.ASKING
             self._ask_nick(frame["text"])
             return
+        self._finish(EXIT_FAILED, self._not_let_in(frame))
+
+    def _not_let_in(self, frame: Fields) -> ConnectError:
         name, text = self._connection.name, clean(frame["text"])
-        self._finish(EXIT_FAILED, ConnectError(f"{name} does not let you in: {text}"))
+        return ConnectError(f"{name} does not let you in: {text}")
+
+    def _refused_again(self, frame: Fields) -> None:
+        """A member who lost the connection is not let in at once."""
+        error, code = self._not_let_in(frame), frame["code"]
+        if code in ("nick-taken", "nick-invalid") and self._aliases < MAX_ALIASES:
+            # Nobody may be there to answer a question.
+            self._aliases += 1
+            tail = "_" * self._aliases
+            self._say_hello(self.session.nick[: MAX_NICK - len(tail)] + tail)
+        elif code == "nick-taken" or code in PASSING:
+            self._come_back(str(error))
+        else:
+            self._finish(EXIT_FAILED, self._with_what_is_open(error))
 
     def _ask_nick(self, why: str) -> None:
         self._questions += 1
@@ -210,12 +294,25 @@ class Client:
         if self._phase is Phase.ASKING:
             self._answer_nick(line)
             return
-        if self.face.interactive and self._pending_size > MAX_PENDING:
-            self._overrun()
-            return
+        if self.face.interactive:
+            if self._phase is Phase.RETURNING and not needs_server(line):
+                self._enter_alone(line)
+                return
+            if self._pending_size > MAX_PENDING:
+                self._overrun()
+                return
+            if self._phase is Phase.RETURNING and not self._pending:
+                self.notice("kept: it is said when the connection is back")
         self._pending.append(line)
         self._pending_size += len(line)
         self._pump()
+
+    def _enter_alone(self, line: str) -> None:
+        """Do what *line* asks for without a server."""
+        if name_of(line) is None:
+            self.leave()
+        else:
+            run_line(self, line)
 
     def _overrun(self) -> None:
         """Refuse a line.  A terminal is always read, or Ctrl-C would not be seen."""
@@ -230,12 +327,14 @@ class Client:
     def input_ended(self) -> None:
         """Leave when all is answered."""
         self._input_ended = True
-        if self._phase is Phase.ASKING:
+        away = self._phase is Phase.RETURNING and self.face.interactive
+        if away or self._phase is Phase.ASKING:
             self.leave()
         self._pump()
 
     def hold_back(self, on: bool) -> None:
         """Let the network wait for who reads our output."""
+        self._held_back = on
         if on:
             self._connection.pause_reading()
         else:
@@ -250,7 +349,9 @@ class Client:
         self._finish(EXIT_FAILED, ChatroomError(text))
 
     def _pump(self) -> None:
-        """Say the lines that wait, as far as the server keeps up."""
+        """Send what is owed, then say the lines that wait, as far as the server keeps
+        up."""
+        self._catch_up()
         while self._pending and self._phase is Phase.JOINED and not self._is_full():
             line = self._pending.popleft()
             self._pending_size -= len(line)
@@ -258,19 +359,47 @@ class Client:
                 run_line(self, line)
             else:
                 self.say(line)
-        if self._phase is not Phase.JOINED:
+        if self._phase not in (Phase.JOINED, Phase.RETURNING):
             return
         if not self._pending:
             self._overran = False
-        if not self.face.interactive:
+        if self._opened and not self.face.interactive:
             self.face.listen(self._pending_size <= MAX_PENDING)
-        if self._input_ended and not (self._pending or self.session.unanswered):
+        if self._phase is Phase.RETURNING:
+            return
+        if self._input_ended and not (self._pending or self.session.outbox.unanswered):
             self.leave()
+
+    def _catch_up(self) -> None:
+        """Ask for what was missed and send what is owed; then one is in."""
+        if self._phase not in (Phase.ENTERING, Phase.RETURNING):
+            return
+        while self._connection.unsent <= MAX_UNSENT:
+            frame = self.session.next_frame()
+            if frame is None:
+                break
+            self._connection.send(frame)
+        if self.session.transcript.stuck and self._timer is None:
+            self._timer = self._loop.call_later(HISTORY_PATIENCE, self._ask_again)
+        if not self.session.settled or self.session.outbox.owes:
+            return
+        self._phase = Phase.JOINED
+        if not self._opened:
+            self._opened = True
+            if self.face.interactive:
+                self.notice("/help tells what you can do, !leave leaves")
+            self.face.open()
+
+    def _ask_again(self) -> None:
+        """The server may be able to read its history by now."""
+        self._timer = None
+        self.session.transcript.stuck = False
+        self._pump()
 
     def _is_full(self) -> bool:
         return (
             self._connection.unsent > MAX_UNSENT
-            or len(self.session.unanswered) >= MAX_UNANSWERED
+            or self.session.outbox.unanswered >= MAX_UNANSWERED
         )
 
     # -- what a command may do ------------------------------------------------
@@ -293,7 +422,7 @@ class Client:
 
     def ask(self, frame: Fields) -> None:
         """Send *frame*."""
-        self._connection.send(frame)
+        self._connection.send(self.session.ask(frame))
 
     def notice(self, text: str) -> None:
         """Show *text* as a word of the client itself."""
@@ -308,22 +437,40 @@ class Client:
         self._leave(128 + number, SIGNAL_PATIENCE)
 
     def _leave(self, code: int, patience: float) -> None:
-        if self._phase is Phase.JOINED:
+        if self.session.joined and self._phase is not Phase.LEAVING:
             self._code = code
             self._phase = Phase.LEAVING
-            self._pending.clear()
             if not self.face.interactive:
                 self.face.listen(False)
             self._connection.send({"type": "leave"})
-            self._goodbye = self._loop.call_later(patience, lambda: self._go(code))
-        elif self._phase is Phase.LEAVING or code:
+            self._be_patient_no_more()
+            self._timer = self._loop.call_later(patience, lambda: self._go(code))
+        elif self._phase in (Phase.RETURNING, Phase.LEAVING) or code:
             self._go(code)
         else:
             self._finish(EXIT_FAILED, ConnectError("you have not joined the chat"))
 
     def _go(self, code: int) -> None:
         """End without the server's goodbye, which would have come behind all else."""
-        count = len(self.session.unanswered)
-        if count:
-            self.notice(f"not confirmed: {count} of your messages")
+        open_ends = self._open_ends()
+        if open_ends:
+            self.notice(open_ends)
         self._finish(code)
+
+    # -- what is left undone --------------------------------------------------
+
+    def _open_ends(self) -> str:
+        """Return in words what was typed and is not known to be said."""
+        if self.session.outbox.leaves:
+            return ""
+        unanswered, waiting = self.session.outbox.unanswered, len(self._pending)
+        ends = []
+        if unanswered:
+            ends.append(f"not confirmed: {unanswered} of your messages")
+        if waiting:
+            ends.append(f"not sent: {amount(waiting, 'line')}")
+        return "; ".join(ends)
+
+    def _with_what_is_open(self, error: ChatroomError) -> ChatroomError:
+        open_ends = self._open_ends()
+        return type(error)(f"{error}; {open_ends}") if open_ends else error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chatroom.client.frames import Fields
+from chatroom.core.moderation import LEAVE_COMMAND
 from chatroom.core.text import nick_error, room_error, to_nfc
 
 HISTORY_PAGE = 50
@@ -46,17 +47,32 @@ class Command:
     about: str
     run: Callable[[Chat, str], bool]
     """Returns whether it was used as it should be."""
+    alone: bool = False
+    """Whether it does without a server."""
+
+
+def name_of(line: str) -> str | None:
+    """Return the name of the command that *line* is, or ``None`` for a text."""
+    if not line.startswith("/") or line.startswith("//"):
+        return None
+    return line[1:].partition(" ")[0]
+
+
+def needs_server(line: str) -> bool:
+    """Tell whether *line* can be done only where there is a connection."""
+    name = name_of(line)
+    if name is None:
+        return line.strip() != LEAVE_COMMAND
+    return name in COMMANDS and not COMMANDS[name].alone
 
 
 def run_line(chat: Chat, line: str) -> None:
     """Do what *line* asks for."""
-    if line.startswith("//"):
-        chat.say(line[1:])
+    name = name_of(line)
+    if name is None:
+        chat.say(line.removeprefix("/"))
         return
-    if not line.startswith("/"):
-        chat.say(line)
-        return
-    name, _, argument = line[1:].partition(" ")
+    argument = line[1:].partition(" ")[2]
     command = COMMANDS.get(name)
     if command is None:
         chat.notice(
@@ -144,7 +160,7 @@ def _quit(chat: Chat, argument: str) -> bool:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("help", "/help [COMMAND]", "tell what there is", _help),
+        Command("help", "/help [COMMAND]", "tell what there is", _help, alone=True),
         Command("nick", "/nick NICK", "take another nick", _nick),
         Command("join", "/join ROOM", "go to another room", _join),
         Command("who", "/who [AFTER]", "list who is in this room", _after("who")),
@@ -156,6 +172,6 @@ COMMANDS = {
             f"show what was said last (1 to {MAX_HISTORY_PAGE} messages)",
             _history,
         ),
-        Command("quit", "/quit", "leave", _quit),
+        Command("quit", "/quit", "leave", _quit, alone=True),
     )
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatroom.config import Parser, checked, port_number, version_line
+from chatroom.config import Parser, checked, port_number, seconds, version_line
 from chatroom.core.text import nick_error, room_error, to_nfc
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 2428
 DEFAULT_ROOM = "lobby"
+DEFAULT_GIVE_UP = 60.0
+"""A server that is started anew takes seconds; whoever waits for a script, minutes."""
 
 _EPILOG = """\
 In a terminal, /help tells the commands and !leave leaves.
@@ -20,7 +22,11 @@ begins with a slash. Messages come out on stdout, everything else on stderr; wit
 --json every frame comes out on stdout. At the end of the input it waits until all
 is answered, and leaves.
 
-exit codes: 0 left, 1 could not connect or lost the connection, 2 usage, 3 kicked
+A connection that is lost is sought again: what was missed is shown, and what did not
+arrive is sent again.
+
+exit codes: 0 left, 1 could not connect, or not again, 2 usage, 3 kicked,
+128 + N ended by signal N
 """
 
 
@@ -33,6 +39,8 @@ class Options:
     nick: str | None = None
     room: str = DEFAULT_ROOM
     json: bool = False
+    give_up: float = DEFAULT_GIVE_UP
+    """Seconds without a connection; 0: never."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -113,6 +121,14 @@ def read_options(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--json", action="store_true", help="show every frame as one line of JSON"
     )
+    parser.add_argument(
+        "--give-up",
+        type=checked(seconds),
+        default=DEFAULT_GIVE_UP,
+        metavar="S",
+        help="in a pipe: end when a lost connection is not back after this time; "
+        f"0: never (default: {DEFAULT_GIVE_UP:g})",
+    )
     given = parser.parse_args(argv)
     host, port = given.address
-    return Options(host, port, given.nick, given.room, given.json)
+    return Options(host, port, given.nick, given.room, given.json, given.give_up)

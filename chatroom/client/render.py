@@ -22,6 +22,8 @@ from chatroom.client.session import Session
 LAST_MOMENT = 253402300800000
 """Milliseconds since the epoch, the year 10000: what is later is no time."""
 NO_TIME = "--:--"
+MISSED = "~ "
+"""What stands before a message that was said while there was no connection."""
 
 
 def clock_time(at: Any) -> str:
@@ -88,9 +90,18 @@ class Renderer:
         self._paint = paint
         self._now = now
 
-    def render(self, kind: str | None, frame: Fields, session: Session) -> Shown | None:
-        """Return what *frame* of *kind* looks like, or ``None`` for nothing."""
-        show = _SHOW.get(kind or "")
+    def render(
+        self,
+        kind: str | None,
+        frame: Fields,
+        session: Session,
+        back: bool = False,
+    ) -> Shown | None:
+        """Return what *frame* of *kind* looks like, or ``None`` for nothing.
+
+        *back*: it belongs to coming back after a lost connection.
+        """
+        show = (_SHOW_BACK if back else _SHOW).get(kind or "")
         return show(self, frame, session) if show is not None else None
 
     def notice(self, text: str) -> list[str]:
@@ -138,14 +149,19 @@ class Renderer:
 
     # -- one for each frame ---------------------------------------------------
 
-    def _message_lines(self, frame: Fields, session: Session) -> list[str]:
+    def _message_lines(
+        self, frame: Fields, session: Session, mark: str = ""
+    ) -> list[str]:
         nick, at, text = frame["from"], frame["at"], frame["text"]
         if nick == session.nick:
-            return self._block(at, f">{clean(nick)}<", text, _OWN, _PLAIN)
-        return self._block(at, f"<{clean(nick)}>", text, _OTHER, _PLAIN)
+            return self._block(at, f"{mark}>{clean(nick)}<", text, _OWN, _PLAIN)
+        return self._block(at, f"{mark}<{clean(nick)}>", text, _OTHER, _PLAIN)
 
     def _message(self, frame: Fields, session: Session) -> Shown:
         return Shown(self._message_lines(frame, session), speech=True)
+
+    def _missed(self, frame: Fields, session: Session) -> Shown:
+        return Shown(self._message_lines(frame, session, MISSED), speech=True)
 
     def _whisper(self, frame: Fields, session: Session) -> Shown:
         sender, to = clean(frame["from"]), clean(frame["to"])
@@ -170,16 +186,24 @@ class Renderer:
         server, nick = clean(frame["server"]), clean(frame["nick"])
         return self._news(f"welcome to {server}, {nick}")
 
+    def _welcome_back(self, frame: Fields, session: Session) -> Shown:
+        return self._news(f"connected to {clean(frame['server'])} again")
+
     def _room(self, frame: Fields, session: Session) -> Shown:
+        earlier = frame["last_id"] - frame["oldest_id"] + 1
+        before = f"; said before: {earlier} (/history)" if earlier > 0 else ""
+        return self._news(self._place(frame) + before)
+
+    def _room_again(self, frame: Fields, session: Session) -> Shown:
+        return self._news(self._place(frame))
+
+    def _place(self, frame: Fields) -> str:
         others = frame["count"] - 1
         company = "1 other" if others == 1 else f"{others or 'no'} others"
         text = f"you are in {clean(frame['room'])} with {company}"
         if frame.get("topic"):
             text += f"; topic: {clean(frame['topic'])}"
-        earlier = frame["last_id"] - frame["oldest_id"] + 1
-        if earlier > 0:
-            text += f"; said before: {earlier} (/history)"
-        return self._news(text)
+        return text
 
     def _joined(self, frame: Fields, session: Session) -> Shown:
         return self._news(f"{clean(frame['nick'])} has joined", _FAINT)
@@ -250,11 +274,23 @@ _SHOW: dict[str, Callable[[Renderer, Fields, Session], Shown | None]] = {
     "error": Renderer._error,
 }
 
+_SHOW_BACK: dict[str, Callable[[Renderer, Fields, Session], Shown]] = {
+    "welcome": Renderer._welcome_back,
+    "room": Renderer._room_again,
+    "message": Renderer._missed,
+}
+
 
 class JsonRenderer(Renderer):
     """Each frame as one line of JSON that is ASCII only; notices as text."""
 
-    def render(self, kind: str | None, frame: Fields, session: Session) -> Shown:
+    def render(
+        self,
+        kind: str | None,
+        frame: Fields,
+        session: Session,
+        back: bool = False,
+    ) -> Shown:
         """Return *frame*, of whatever kind, as it came."""
         # DEL is the one control character that JSON leaves as it is.
         line = json.dumps(frame, separators=(",", ":")).replace("\x7f", "\\u007f")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from chatroom.client.client import (
+    HISTORY_PATIENCE,
     LEAVE_PATIENCE,
     MAX_PENDING,
     MAX_QUESTIONS,
@@ -21,12 +22,15 @@ from chatroom.client.frames import Fields
 from chatroom.client.options import Options
 from chatroom.client.render import Renderer
 from chatroom.client.session import Session
+from chatroom.client.transcript import PAGE
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.loop import Loop
 from chatroom.net.transport import CONGESTED
 from tests.client.fakes import (
     EVERY_FRAME,
     MESSAGE,
+    ROOM,
+    WELCOME,
     FakeClock,
     FakeFace,
     FakeServer,
@@ -34,6 +38,15 @@ from tests.client.fakes import (
 )
 
 LEAVE_KICK: Fields = {"type": "kick", "reason": "leave", "text": "bye"}
+HISTORY: Fields = {
+    "type": "history",
+    "room": "lobby",
+    "log": "log1",
+    "oldest_id": 1,
+    "messages": [],
+    "more": False,
+}
+GIVE_UP = 20.0
 TAKEN: Fields = {"type": "error", "code": "nick-taken", "text": "anna is taken"}
 
 
@@ -60,7 +73,30 @@ class Stay:
     def sent(self) -> list[Fields]:
         """What the client has sent."""
         self.tick()
-        return self.server.frames()
+        return self.server.frames() if self.server.peer is not None else []
+
+    def cut(self) -> None:
+        """Let the connection be lost, and the loss be noticed."""
+        self.server.hang_up()
+        self.tick()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass as the loop sees it: from timer to timer."""
+        end = self.clock.time + seconds
+        while self.loop._timers and self.loop._timers[0][0] <= end:
+            self.clock.time = max(self.clock.time, self.loop._timers[0][0])
+            for _ in range(4):
+                self.loop.tick(0)
+        self.clock.time = end
+        self.tick()
+
+    def come_back(self, seconds: float = 0.5) -> Fields:
+        """Let the next try be let in by the kernel; return its hello."""
+        self.clock.time += seconds
+        self.tick()
+        self.server.accept()
+        (hello,) = self.sent()
+        return hello
 
     def hear(self, *frames: Fields) -> None:
         """Let the client get these frames."""
@@ -79,9 +115,9 @@ class Stay:
 def make_stay(
     loop: Loop, clock: FakeClock, server: FakeServer, face: FakeFace
 ) -> Iterator[Stay]:
-    options = Options("127.0.0.1", 99, "anna", "tea")
+    options = Options("127.0.0.1", 99, "anna", "tea", give_up=GIVE_UP)
     targets = [(socket.AF_INET, server.address)]
-    client = Client(loop, options, targets, Renderer())
+    client = Client(loop, options, targets, Renderer(), lambda: 0.5)
     client.session = Session(map(str, itertools.count(1)).__next__)
     client.face = face
     client.start()
@@ -422,36 +458,467 @@ def test_a_kick_ends_it(chatting: Stay, reason: str, code: int) -> None:
     assert not chatting.face.speech, "nothing counts after a kick"
 
 
-@pytest.mark.parametrize("reason", ["shutdown", "idle"])
-def test_a_kick_that_ends_only_the_connection(chatting: Stay, reason: str) -> None:
-    chatting.hear({"type": "kick", "reason": reason, "text": "so\x1b long"})
-    assert chatting.outcome() == (
-        f"127.0.0.1:99 has ended the connection ({reason}): so␛ long"
-    )
-
-
 def test_leaving_while_the_server_stops_is_leaving(chatting: Stay) -> None:
     chatting.client.leave()
     chatting.hear({"type": "kick", "reason": "shutdown", "text": "x"})
     assert chatting.outcome() == 0
 
 
-def test_a_lost_connection(chatting: Stay) -> None:
-    chatting.server.hang_up()
+# -- coming back ------------------------------------------------------------------
+
+LOST = "the connection to 127.0.0.1:99 is lost: the server has closed it"
+REFUSED = "cannot connect to 127.0.0.1:99: Connection refused"
+
+
+def test_a_connection_that_is_lost_is_sought_again(chatting: Stay) -> None:
+    chatting.cut()
+    assert chatting.face.lines[-1].endswith(f"-- {LOST}; next try in 1 s")
+    assert chatting.face.prompted == "[connection lost; next try in 1 s] anna> "
+    hello = chatting.come_back()
+    assert hello == {
+        "type": "hello",
+        "version": 1,
+        "nick": "anna",
+        "room": "lobby",
+        "session": "secret",
+    }
+    assert chatting.face.prompted == "[connecting] anna> "
+    chatting.server.welcome()
+    chatting.tick()
+    assert chatting.face.prompted == "[lobby] anna> "
+    assert "connected to chatroom/9.9.9 again" in chatting.face.shown
+    assert chatting.face.shown.count("/help tells") == 1
+    chatting.client.entered("still here")
+    assert [frame["text"] for frame in chatting.sent()] == ["still here"]
+
+
+@pytest.mark.parametrize("reason", ["shutdown", "idle"])
+def test_a_kick_that_ends_only_the_connection(chatting: Stay, reason: str) -> None:
+    chatting.hear({"type": "kick", "reason": reason, "text": "so\x1b long"}, MESSAGE)
+    assert chatting.face.lines[-1].endswith(
+        f"-- 127.0.0.1:99 has ended the connection ({reason}): so␛ long; "
+        "next try in 1 s"
+    )
+    assert not chatting.face.speech
+    assert chatting.come_back()["session"] == "secret"
+
+
+@pytest.mark.parametrize("reason", ["shouting", "operator", "banned", "replaced"])
+def test_after_other_kicks_it_stays_away(chatting: Stay, reason: str) -> None:
+    chatting.hear({"type": "kick", "reason": reason, "text": "go"})
+    assert chatting.outcome() == 3
+    chatting.wait(100)
+    with pytest.raises(BlockingIOError):
+        chatting.server.listener.setblocking(False)
+        chatting.server.listener.accept()
+
+
+def test_a_kick_on_the_way_back_is_final(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.hear({"type": "kick", "reason": "banned", "text": "go"})
+    assert chatting.outcome() == 3
+
+
+def test_a_guest_asks_for_no_name(stay: Stay) -> None:
+    stay.sent()
+    stay.server.welcome(nick="guest-3")
+    stay.tick()
+    stay.cut()
+    hello = stay.come_back()
+    assert "nick" not in hello
+    assert hello["session"] == "secret"
+
+
+def test_the_name_that_one_had_last_is_asked_for(chatting: Stay) -> None:
+    chatting.hear({"type": "renamed", "room": "lobby", "old": "anna", "new": "eve"})
+    chatting.cut()
+    assert chatting.come_back()["nick"] == "eve"
+
+
+def test_the_first_connection_that_fails_is_an_error(
+    loop: Loop, clock: FakeClock, server: FakeServer
+) -> None:
+    for stay in make_stay(loop, clock, server, FakeFace()):
+        stay.sent()
+        stay.server.hang_up()
+        assert stay.outcome() == LOST
+
+
+def test_lost_before_the_first_room_is_no_failure(stay: Stay) -> None:
+    stay.sent()
+    stay.hear(WELCOME)
+    stay.cut()
+    assert not stay.over
+    assert stay.come_back()["room"] == "tea"
+    stay.server.welcome()
+    stay.tick()
+    assert stay.face.opened
+    assert "/help tells" in stay.face.shown
+
+
+def test_a_script_is_not_listened_to_before_the_first_room(
+    loop: Loop, clock: FakeClock, server: FakeServer
+) -> None:
+    for stay in make_stay(loop, clock, server, FakeFace(interactive=False)):
+        stay.sent()
+        stay.hear(WELCOME)
+        stay.cut()
+        assert not stay.face.listening
+
+
+def test_somebody_has_the_name_meanwhile(chatting: Stay) -> None:
+    chatting.cut()
+    assert chatting.come_back()["nick"] == "anna"
+    names = []
+    for _ in range(4):
+        chatting.hear(TAKEN)
+        (hello,) = chatting.sent()
+        assert hello["session"] == "secret"
+        names.append(hello["nick"])
+    assert names == ["anna_", "anna__", "anna___", "anna____"]
+    chatting.server.welcome(nick="anna____")
+    chatting.tick()
+    assert chatting.face.prompted == "[lobby] anna____> "
+    assert "you are now anna____" in chatting.face.shown
+
+
+def test_all_names_are_taken(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    for _ in range(5):
+        chatting.hear(TAKEN)
+    assert "anna is taken; next try in 1 s" in chatting.face.lines[-1]
+    assert chatting.come_back(1)["nick"] == "anna"
+
+
+def test_an_alias_is_no_longer_than_a_name_may_be(stay: Stay) -> None:
+    stay.sent()
+    stay.server.welcome(nick="a" * 32)
+    stay.tick()
+    stay.cut()
+    stay.come_back()
+    stay.hear(TAKEN)
+    assert stay.sent()[0]["nick"] == "a" * 31 + "_"
+
+
+@pytest.mark.parametrize("code", ["full", "timeout", "internal"])
+def test_not_let_in_for_now(chatting: Stay, code: str) -> None:
+    chatting.cut()
+    for wait in (0.5, 1, 2):
+        chatting.come_back(wait)
+        chatting.hear({"type": "error", "code": code, "text": "not\x1b now"})
+    assert chatting.face.lines[-1].endswith("let you in: not␛ now; next try in 4 s")
+    assert not chatting.over
+
+
+@pytest.mark.parametrize("code", ["version", "banned", "password", "not-allowed"])
+def test_not_let_in_for_good(chatting: Stay, code: str) -> None:
+    chatting.client.entered("one")
+    chatting.cut()
+    chatting.come_back()
+    chatting.hear({"type": "error", "code": code, "text": "never"})
     assert chatting.outcome() == (
-        "the connection to 127.0.0.1:99 is lost: the server has closed it"
+        "127.0.0.1:99 does not let you in: never; not confirmed: 1 of your messages"
     )
 
 
-def test_a_lost_connection_tells_what_is_not_confirmed(piping: Stay) -> None:
-    piping.client.entered("one")
-    piping.client.entered("two")
+def test_what_breaks_the_protocol_is_not_sought_again(chatting: Stay) -> None:
+    chatting.hear({"type": "kick"})
+    assert chatting.outcome() == (
+        "127.0.0.1:99 breaks the protocol: the server sent a kick frame without a "
+        "valid reason"
+    )
+
+
+# -- what was typed while it was away ----------------------------------------------
+
+
+def test_what_was_owed_comes_first_and_then_what_was_typed(chatting: Stay) -> None:
+    for line in ("one", "two", "three"):
+        chatting.client.entered(line)
+    chatting.sent()
+    chatting.cut()
+    chatting.client.entered("four")
+    chatting.client.entered("five")
+    assert chatting.face.shown.count("kept: it is said when") == 1
+    chatting.come_back()
+    chatting.client.entered("/nick eve")
+    chatting.server.send(WELCOME | {"last_ref": "1"}, ROOM | {"last_id": 1})
+    (question,) = chatting.sent()
+    assert question == {"type": "history", "after": 0, "limit": PAGE}
+    chatting.client.entered("six")
+    assert chatting.sent() == []
+    one = MESSAGE | {"from": "anna", "text": "one", "ref": "1"}
+    chatting.hear(HISTORY | {"messages": [one]})
+    said = [(f["type"], f.get("text"), f.get("ref")) for f in chatting.sent()]
+    assert said == [
+        ("say", "two", "2"),
+        ("say", "three", "3"),
+        ("say", "four", "4"),
+        ("say", "five", "5"),
+        ("nick", None, None),
+        ("say", "six", "6"),
+    ]
+
+
+def test_what_was_missed_is_marked(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 2})
+    chatting.sent()
+    chatting.hear(HISTORY | {"messages": [MESSAGE, MESSAGE | {"id": 2}]})
+    chatting.hear(MESSAGE | {"id": 3})
+    shown = [line[6:] for line in chatting.face.lines[-5:]]
+    assert shown == [
+        "-- what you missed:",
+        "~ <bob> hello",
+        "~ <bob> hello",
+        "-- that is what you missed; from here on it is live",
+        "<bob> hello",
+    ]
+    assert len(chatting.face.speech) == 3
+
+
+@pytest.mark.parametrize("line", ["/quit", "!leave", " !leave "])
+def test_leaving_while_away(chatting: Stay, line: str) -> None:
+    chatting.client.entered("one")
+    chatting.cut()
+    chatting.client.entered("two")
+    chatting.client.entered(line)
+    assert chatting.outcome() == 0
+    assert chatting.face.lines[-1].endswith(
+        "-- not confirmed: 1 of your messages; not sent: 1 line"
+    )
+
+
+def test_help_while_away(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.client.entered("/help")
+    chatting.client.entered("/foo")
+    assert "/history [N]" in chatting.face.shown
+    assert "there is no /foo" in chatting.face.shown
+    assert "kept: " not in chatting.face.shown
+
+
+def test_too_much_typed_while_away(chatting: Stay) -> None:
+    chatting.cut()
+    for _ in range(MAX_PENDING // 1000 + 10):
+        chatting.client.entered("x" * 1000)
+    assert chatting.face.shown.count("too much at once") == 1
+    assert chatting.client._pending_size < MAX_PENDING + 2000
+
+
+def test_leaving_on_the_way_back_says_good_bye(chatting: Stay) -> None:
+    chatting.client.entered("one")
+    chatting.cut()
+    chatting.client.entered("two")
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    chatting.sent()
+    chatting.client.leave()
+    assert chatting.sent() == [{"type": "leave"}]
+    chatting.hear(LEAVE_KICK)
+    assert chatting.outcome() == 0
+    assert "not confirmed: 1 of your messages; not sent: 1 line" in chatting.face.shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_away(chatting: Stay, number: int) -> None:
+    chatting.cut()
+    chatting.client.interrupt(number)
+    assert chatting.outcome() == 128 + number
+
+
+def test_input_that_ends_while_away_is_the_end(chatting: Stay) -> None:
+    # Of a terminal that is there no more, or of one that is read line by line.
+    chatting.cut()
+    chatting.client.input_ended()
+    assert chatting.outcome() == 0
+
+
+def test_nobody_waits_for_ever_for_who_has_ended_the_input(chatting: Stay) -> None:
+    chatting.client.entered("one")
+    chatting.client.input_ended()
+    chatting.cut()
+    assert not chatting.over
+    chatting.server.listener.close()
+    chatting.wait(GIVE_UP)
+    assert str(chatting.outcome()).endswith("; not confirmed: 1 of your messages")
+
+
+@pytest.mark.parametrize("after", ["", "never said"])
+def test_who_has_said_leave_does_not_come_back(chatting: Stay, after: str) -> None:
+    chatting.client.entered("!leave")
+    chatting.client.entered(after)
+    chatting.cut()
+    assert chatting.outcome() == 0
+    assert "not confirmed" not in chatting.face.shown
+
+
+def test_who_has_said_leave_behind_something_else_comes_back(chatting: Stay) -> None:
+    chatting.client.entered("one")
+    chatting.client.entered("!leave")
+    one, _ = chatting.sent()
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME | {"session": "new"}, ROOM | {"last_id": 1})
+    chatting.sent()
+    chatting.hear(HISTORY | {"messages": [echo(one)]})
+    assert [frame["text"] for frame in chatting.sent()] == ["!leave"]
+    chatting.hear(LEAVE_KICK)
+    assert chatting.outcome() == 0
+
+
+# -- what can go wrong on the way back ---------------------------------------------
+
+
+def test_a_history_that_cannot_be_read_is_asked_for_later(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    (question,) = chatting.sent()
+    chatting.hear({"type": "error", "code": "internal", "text": "try again"})
+    assert chatting.sent() == []
+    chatting.clock.time += HISTORY_PATIENCE
+    assert chatting.sent() == [question]
+    chatting.hear({"type": "error", "code": "internal", "text": "try again"})
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert chatting.sent() == [question]
+    chatting.clock.time += HISTORY_PATIENCE
+    assert chatting.sent() == [], "asked once, on this connection"
+
+
+def test_a_kick_while_catching_up(chatting: Stay) -> None:
+    chatting.client.entered("one")
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    (question,) = chatting.sent()
+    chatting.hear({"type": "kick", "reason": "shutdown", "text": "x"})
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert chatting.sent() == [question]
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    assert [frame["text"] for frame in chatting.sent()] == ["one"]
+
+
+def test_what_is_owed_waits_for_a_slow_server_too(piping: Stay) -> None:
+    lines = 300
+    for _ in range(lines):
+        piping.client.entered("\n👍" * 2000)
+    piping.loop.tick(0)
+    piping.cut()
+    piping.come_back()
+    piping.server.welcome()
+    piping.loop.tick(0)
+    said = 0
+    while said < lines:
+        assert piping.client._connection.unsent < CONGESTED
+        for frame in piping.sent():
+            said += 1
+            piping.server.send(echo(frame) | {"id": said})
+            piping.loop.tick(0)
+
+
+def test_who_does_not_read_our_output_is_waited_for_after_all(piping: Stay) -> None:
+    piping.client.hold_back(True)
+    piping.client.lost(ConnectError("gone"))
+    hello = piping.come_back()
+    assert hello["session"] == "secret"
+    piping.server.welcome()
+    piping.hear(MESSAGE)
+    assert piping.face.speech == []
+    piping.client.hold_back(False)
+    piping.tick()
+    assert len(piping.face.speech) == 1
+
+
+def test_a_script_gives_up(piping: Stay) -> None:
+    for line in ("one", "two"):
+        piping.client.entered(line)
     (one, _) = piping.sent()
     piping.hear(echo(one))
-    piping.server.hang_up()
-    tick_until(piping.loop, lambda: piping.over)
-    with pytest.raises(ConnectError, match="; not confirmed: 1 of your messages"):
-        piping.client.outcome()
+    piping.server.listener.close()
+    piping.cut()
+    piping.client.entered("three")
+    piping.wait(GIVE_UP - 0.1)
+    assert not piping.over
+    piping.wait(0.1)
+    assert piping.outcome() == (
+        f"{REFUSED}; given up after 20 s; "
+        "not confirmed: 1 of your messages; not sent: 1 line"
+    )
+
+
+def test_a_person_is_never_given_up(chatting: Stay) -> None:
+    chatting.server.listener.close()
+    chatting.cut()
+    chatting.wait(3600)
+    assert not chatting.over
+    assert chatting.face.shown.count(REFUSED) == 6
+
+
+def test_not_let_in_until_it_gives_up(piping: Stay) -> None:
+    piping.cut()
+    for wait in (0.5, 1, 2, 4, 8):
+        piping.come_back(wait)
+        piping.hear({"type": "error", "code": "full", "text": "full"})
+    piping.wait(GIVE_UP - 15.5)
+    assert piping.outcome() == (
+        "127.0.0.1:99 does not let you in: full; given up after 20 s"
+    )
+
+
+def test_a_script_whose_input_ends_while_away(piping: Stay) -> None:
+    piping.client.entered("one")
+    piping.cut()
+    piping.client.entered("two")
+    piping.client.input_ended()
+    assert not piping.over
+    piping.come_back()
+    piping.server.welcome()
+    one, two = piping.sent()
+    assert (one["text"], two["text"]) == ("one", "two")
+    piping.hear(echo(one), echo(two) | {"id": 2})
+    assert piping.sent() == [{"type": "leave"}]
+    piping.hear(LEAVE_KICK)
+    assert piping.outcome() == 0
+
+
+def test_a_script_with_nothing_left_to_say_still_hears_what_it_missed(
+    piping: Stay,
+) -> None:
+    piping.cut()
+    piping.client.input_ended()
+    piping.come_back()
+    piping.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert [frame["type"] for frame in piping.sent()] == ["history"]
+    piping.hear(HISTORY | {"messages": [MESSAGE]})
+    assert len(piping.face.speech) == 1
+    assert piping.sent() == [{"type": "leave"}]
+
+
+def test_a_script_is_read_while_away(piping: Stay) -> None:
+    piping.cut()
+    listening = [piping.face.listening]
+    for _ in range(MAX_PENDING // 100 + 1):
+        piping.client.entered("y" * 100)
+    listening.append(piping.face.listening)
+    assert listening == [True, False]
+    piping.come_back()
+    piping.server.welcome()
+    assert len(piping.sent()) > 100
+
+
+def test_nothing_happens_after_the_end(chatting: Stay) -> None:
+    chatting.client.entered("!leave")
+    chatting.hear(LEAVE_KICK)
+    chatting.client.lost(ConnectError("late"))
+    assert chatting.outcome() == 0
+    assert chatting.loop.timers == 0
 
 
 # -- what else can go wrong -----------------------------------------------------

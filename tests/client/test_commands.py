@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.client.commands import COMMANDS, run_line
+from chatroom.client.commands import COMMANDS, needs_server, run_line
 from chatroom.client.frames import Fields
 
 
@@ -109,3 +109,21 @@ def test_help_tells_every_command() -> None:
 def test_every_line_does_one_thing_or_explains(line: str) -> None:
     chat = ran(line)
     assert len(chat.did) + len(chat.notices) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "needs"),
+    [
+        ("hello", True),
+        ("//help", True),
+        ("!LEAVE", True),
+        (" !leave ", False),
+        ("/quit", False),
+        ("/help nick", False),
+        ("/no-such-command", False),
+        ("/nick eve", True),
+        ("/who", True),
+    ],
+)
+def test_what_can_be_done_without_a_server(line: str, needs: bool) -> None:
+    assert needs_server(line) is needs

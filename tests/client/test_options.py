@@ -34,13 +34,13 @@ def test_what_is_no_address(text: str) -> None:
 
 
 def test_defaults() -> None:
-    expected = Options("127.0.0.1", 2428, None, "lobby", False)
+    expected = Options("127.0.0.1", 2428, None, "lobby", False, 60)
     assert read_options([]) == expected == Options()
 
 
 def test_all_options() -> None:
-    given = read_options(["h:1", "--nick", "e\u0301va", "--room", "tea", "--json"])
-    assert given == Options("h", 1, "éva", "tea", True)
+    argv = "h:1 --nick e\u0301va --room tea --json --give-up 1.5".split()
+    assert read_options(argv) == Options("h", 1, "éva", "tea", True, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,8 @@ def test_all_options() -> None:
         (["--nick", ""], "nick"),
         (["--room", "Tea"], "room"),
         (["--room", ""], "room"),
+        (["--give-up", "-1"], "--give-up"),
+        (["--give-up", "soon"], "--give-up"),
         (["--what"], "--what"),
         (["a", "b"], "b"),
         (["--ro", "tea"], "--ro"),

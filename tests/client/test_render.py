@@ -273,3 +273,38 @@ def test_json_is_one_line_of_ascii_that_holds_it_all(frame: Fields) -> None:
     assert line.isprintable()
     assert json.loads(line) == evil
     assert list(json.loads(line)) == list(evil)
+
+
+# -- after a lost connection ------------------------------------------------------
+
+
+def again(frame: Fields) -> str:
+    session = session_of()
+    found = Renderer(now=lambda: NOW).render(frame["type"], frame, session, back=True)
+    assert found is not None
+    (line,) = found.lines
+    return line
+
+
+def test_what_was_missed_is_marked() -> None:
+    assert again(MESSAGE | {"at": AT}) == "13:05 ~ <bob> hello"
+    assert again(MESSAGE | {"at": AT, "from": "anna"}) == "13:05 ~ >anna< hello"
+
+
+def test_the_second_welcome_is_shorter() -> None:
+    assert again(WELCOME) == "12:00 -- connected to chatroom/9.9.9 again"
+    last = ROOM | {"last_id": 7}
+    assert again(last) == "12:00 -- you are in lobby with 1 other"
+    assert lines(last) == [again(last) + "; said before: 7 (/history)"]
+
+
+@pytest.mark.parametrize("reason", ["shutdown", "idle"])
+def test_a_kick_that_is_no_end_is_told_as_a_lost_connection(reason: str) -> None:
+    assert shown({"type": "kick", "reason": reason, "text": "x"}) is None
+
+
+def test_json_shows_a_missed_message_as_it_is() -> None:
+    session = session_of()
+    found = JsonRenderer().render("message", MESSAGE, session, back=True)
+    assert found.speech
+    assert json.loads(found.lines[0]) == MESSAGE

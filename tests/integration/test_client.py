@@ -253,29 +253,6 @@ def test_a_signal_leaves(lurker: tuple[Piped, Peer], number: signal.Signals) -> 
     bob.expect("left", reason="leave")
 
 
-def test_a_server_that_stops_is_one(start: Start) -> None:
-    server = start()
-    with Piped(server) as piped:
-        server.wait_log("join")
-        assert server.stop() == 0
-        code, notices = piped.finish()
-    assert code == 1
-    assert notices.splitlines()[-1].startswith("chat-client: 127.0.0.1:")
-    assert "(shutdown)" in notices
-
-
-def test_a_server_that_dies_is_one(start: Start) -> None:
-    server = start()
-    with Piped(server) as piped:
-        server.wait_log("join")
-        server.stopped = True
-        server.kill()
-        code, notices = piped.finish()
-    assert code == 1
-    last = notices.splitlines()[-1]
-    assert re.match(r"chat-client: the connection to .* is lost: ", last)
-
-
 def test_a_reader_that_goes_away_ends_it_quietly(
     lurker: tuple[Piped, Peer],
 ) -> None:
@@ -573,16 +550,6 @@ def test_a_warning_and_a_kick_stand_out(pair: tuple[Typist, Peer]) -> None:
     assert anna.wait() == 3
     assert "\x1b[1;7;31m*** KICKED (shouting): " in anna.screen
     bob.expect("left", reason="shouting")
-
-
-def test_a_server_that_dies_gives_the_terminal_back(start: Start) -> None:
-    server = start()
-    with Typist(server, "--room", "tea") as anna:
-        anna.see("[tea] guest-1> ")
-        server.stopped = True
-        server.kill()
-        assert anna.wait() == 1
-        assert "chat-client: the connection to " in anna.screen
 
 
 def test_a_terminal_that_is_closed_ends_it(server: Server) -> None:

@@ -1,0 +1,183 @@
+"""A server as the protocol describes it, in as few lines as it takes.
+
+It judges frames one by one and puts its answers on the wire; who plays with it decides
+when frames arrive, and which never do.  Written from the protocol alone: nothing of the
+client or of the server is used.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+Frame = dict[str, Any]
+PAGE = 3
+"""Messages of a page, few enough that there are often several pages."""
+FULL = "full"
+"""The room that nobody gets into."""
+TAKEN = "taken"
+"""The name that somebody else has."""
+
+
+@dataclass
+class Seat:
+    """A session."""
+
+    token: str
+    nick: str
+    last_ref: str | None = None
+    strikes: int = 0
+
+
+@dataclass
+class Log:
+    """What was said in a room."""
+
+    messages: list[Frame] = field(default_factory=list)
+    oldest: int = 1
+
+    @property
+    def last(self) -> int:
+        return len(self.messages)
+
+
+class ModelServer:
+    """One server, and at most one member beside those that ``others_say``."""
+
+    def __init__(self) -> None:
+        self.numbering = "log1"
+        self.logs: dict[str, Log] = {}
+        self.sessions: dict[str, Seat] = {}
+        self.seat: Seat | None = None
+        self.room = ""
+        self.wire: list[Frame] = []
+        """What is on its way to the member."""
+        self.in_trouble = False
+        """Whether the next page of history cannot be read."""
+        self.said: list[tuple[str, str]] = []
+        """Every text of the member that was ever kept, with the log that keeps it."""
+        self.shouts: Counter[str] = Counter()
+        self.whispers: Counter[str] = Counter()
+        self._tokens = 0
+
+    def log(self, room: str) -> Log:
+        return self.logs.setdefault(room, Log())
+
+    # -- what happens to it -----------------------------------------------------
+
+    def cut(self) -> None:
+        """The connection is over."""
+        self.seat = None
+        self.wire.clear()
+
+    def forget(self) -> None:
+        """Sessions are gone."""
+        self.cut()
+        self.sessions.clear()
+
+    def start_anew(self) -> None:
+        """It kept all in memory, and was started again."""
+        self.forget()
+        self.logs.clear()
+        self.numbering += "+"
+
+    def trim(self, room: str, number: int) -> None:
+        log = self.log(room)
+        log.oldest = min(log.oldest + number, log.last + 1)
+
+    def others_say(self, room: str, text: str) -> None:
+        self._say(room, "bob", text, {})
+
+    def _say(self, room: str, sender: str, text: str, ref: Frame) -> None:
+        log = self.log(room)
+        message = {"type": "message", "id": log.last + 1, "room": room, "from": sender}
+        message |= {"text": text, "at": 0} | ref
+        log.messages.append(message)
+        if self.seat is not None and self.room == room:
+            self.wire.append(message)
+
+    # -- what it is sent ----------------------------------------------------------
+
+    def judge(self, frame: Frame) -> None:
+        """Judge the next frame of the member."""
+        if frame["type"] == "hello":
+            self._hello(frame)
+        elif self.seat is not None:
+            getattr(self, "_judge_" + frame["type"])(self.seat, frame)
+
+    def _hello(self, frame: Frame) -> None:
+        seat = self.sessions.get(frame.get("session", ""))
+        if seat is None:
+            self._tokens += 1
+            seat = Seat(f"token{self._tokens}", frame["nick"])
+            self.sessions[seat.token] = seat
+        self.seat, self.room = seat, frame["room"]
+        welcome = {"type": "welcome", "version": 1, "server": "model", "limits": {}}
+        welcome |= {"nick": seat.nick, "session": seat.token, "strikes": seat.strikes}
+        if seat.last_ref is not None:
+            welcome["last_ref"] = seat.last_ref
+        self.wire.append(welcome)
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        log = self.log(self.room)
+        self.wire.append(
+            {
+                "type": "room",
+                "room": self.room,
+                "log": self.numbering,
+                "last_id": log.last,
+                "oldest_id": log.oldest,
+                "count": 2,
+            }
+        )
+
+    def _judge_say(self, seat: Seat, frame: Frame) -> None:
+        seat.last_ref = frame["ref"]
+        if frame["text"].isupper():
+            seat.strikes += 1
+            self.shouts[frame["text"]] += 1
+            warning = {"type": "warning", "reason": "shouting", "limit": 0, "text": ""}
+            warning |= {"strikes": seat.strikes, "ref": frame["ref"]}
+            self.wire.append(warning)
+            return
+        self.said.append((self.numbering, frame["text"]))
+        self._say(self.room, seat.nick, frame["text"], {"ref": frame["ref"]})
+
+    def _judge_whisper(self, seat: Seat, frame: Frame) -> None:
+        seat.last_ref = frame["ref"]
+        self.whispers[frame["text"]] += 1
+        self.wire.append(frame | {"from": seat.nick, "at": 0})
+
+    def _judge_nick(self, seat: Seat, frame: Frame) -> None:
+        if frame["nick"] == TAKEN:
+            self.wire.append({"type": "error", "code": "nick-taken", "text": ""})
+        elif frame["nick"] != seat.nick:
+            renamed = {"type": "renamed", "room": self.room, "old": seat.nick}
+            self.wire.append(renamed | {"new": frame["nick"]})
+            seat.nick = frame["nick"]
+
+    def _judge_join(self, seat: Seat, frame: Frame) -> None:
+        if frame["room"] == FULL:
+            self.wire.append({"type": "error", "code": "full", "text": ""})
+            return
+        self.room = frame["room"]
+        self._tell_room()
+
+    def _judge_history(self, seat: Seat, frame: Frame) -> None:
+        if self.in_trouble:
+            self.in_trouble = False
+            self.wire.append({"type": "error", "code": "internal", "text": ""})
+            return
+        log = self.log(self.room)
+        begin = max(frame["after"] + 1, log.oldest)
+        page = log.messages[begin - 1 : begin - 1 + PAGE]
+        self.wire.append(
+            {
+                "type": "history",
+                "room": self.room,
+                "log": self.numbering,
+                "oldest_id": log.oldest,
+                "messages": page,
+                "more": begin - 1 + PAGE < log.last,
+            }
+        )
