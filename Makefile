@@ -9,7 +9,7 @@ NICK =
 ARGS =
 
 .DEFAULT_GOAL := help
-.PHONY: help run-server run-client test load-test bench bench-charts lint clean
+.PHONY: help run-server run-client test crash-test load-test bench bench-charts lint clean
 .DELETE_ON_ERROR:
 
 help: ## Print this list
@@ -30,6 +30,9 @@ run-client: ## Join the chat (HOST= PORT= NICK= ARGS='--room tea')
 
 test: .venv/installed ## Run the tests (ARGS='-k kick -x')
 	@.venv/bin/python -m $(if $(ARGS),pytest $(ARGS),tests.halves)
+
+crash-test: ## Kill the server, cut its connections (ARGS='--kills 10 --proxy 20')
+	@$(PYTHON) -m tests.crash.run $(ARGS)
 
 load-test: ## Put load on a server of its own, and check (ARGS='--clients 200')
 	@$(PYTHON) bin/chat-load $(ARGS)
