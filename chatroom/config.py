@@ -8,6 +8,8 @@ so is whatever reads settings later.  Must not know: what the settings are for.
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,7 +17,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from chatroom import __version__
-from chatroom.errors import UsageError
+from chatroom.errors import StartError, UsageError
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -34,6 +36,8 @@ STOP_GRACE = 5.0
 """Seconds in which last frames are flushed at a stop."""
 LOG_BACKLOG = MIB
 """Bytes of log that wait for a reader who does not read, at most."""
+MAX_SECRET = 1024
+"""Bytes of a password, so that a hello holds it."""
 RESERVED_DESCRIPTORS = 64
 """Descriptors kept for listeners, files and what the interpreter opens."""
 
@@ -132,6 +136,12 @@ def option(
     return field(default=default, metadata=about)
 
 
+def flag(text: str) -> Any:
+    """Describe a field of ``Settings`` that is on or off."""
+    about = {"parse": None, "help": text}
+    return field(default=False, metadata=about)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The server's settings; each field is an option of the same name."""
@@ -214,6 +224,17 @@ class Settings:
     )
     # A crowd of N that comes in would be N * N frames.
 
+    tls_cert: str = option(
+        "", word, "FILE", "certificate and chain, in PEM, for TLS", "none"
+    )
+    tls_key: str = option("", word, "FILE", "its key, in PEM", "none")
+    tls_only: bool = flag("take no plain text, from nobody")
+    # Without it the port takes both, so that a LAN needs no second one.
+    password_file: str = option(
+        "", word, "FILE", "ask for the password in its first line", "none"
+    )
+    # A file, as a command line is seen by everybody on the machine.
+
     log_level: str = option(
         "info",
         one_of("debug", "info", "warning", "error"),
@@ -276,6 +297,14 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--version", action="version", version=version_line())
     for f in fields(Settings):
         about = f.metadata
+        if about["parse"] is None:
+            parser.add_argument(
+                "--" + option_name(f.name),
+                action="store_true",
+                default=None,
+                help=about["help"],
+            )
+            continue
         shown = about["shown"] or str(f.default)
         parser.add_argument(
             "--" + option_name(f.name),
@@ -293,7 +322,41 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
             parser.error(f"argument --{option_name(name)}: expected one argument")
     if "host" in values:
         values["host"] = tuple(values["host"])
-    return Settings(**values)
+    settings = Settings(**values)
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        parser.error("--tls-cert and --tls-key go together")
+    if settings.tls_only and not settings.tls_cert:
+        parser.error("--tls-only needs --tls-cert and --tls-key")
+    return settings
+
+
+def read_secret(path: str) -> str:
+    """Return the first line of the file *path*: a password.
+
+    Raises ``StartError`` where there is none.
+    """
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(MAX_SECRET + 1)
+    except OSError as error:
+        raise StartError(f"cannot read {path!a}: {error.strerror}") from None
+    line = line.rstrip(b"\r\n")
+    if not line:
+        raise StartError(f"{path!a} has no password in its first line")
+    if len(line) > MAX_SECRET:
+        raise StartError(f"{path!a}: a password has at most {MAX_SECRET} bytes")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise StartError(f"{path!a}: its first line is not UTF-8") from None
+
+
+def is_open_to_all(path: str) -> bool:
+    """Tell whether everybody on this machine can read the file *path*."""
+    try:
+        return bool(os.stat(path).st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def version_line() -> str:

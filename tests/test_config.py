@@ -2,14 +2,21 @@
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom import __version__, config
-from chatroom.config import Settings, option_name, read_settings
-from chatroom.errors import UsageError
+from chatroom.config import (
+    Settings,
+    is_open_to_all,
+    option_name,
+    read_secret,
+    read_settings,
+)
+from chatroom.errors import StartError, UsageError
 
 DEFAULTS = {
     "host": "127.0.0.1",
@@ -37,11 +44,17 @@ DEFAULTS = {
     "history": "memory",
     "history-keep": "0",
     "presence-limit": "500",
+    "tls-cert": "none",
+    "tls-key": "none",
+    "tls-only": "",
+    "password-file": "none",
     "log-level": "info",
     "log-format": "text",
     "log-file": "none",
 }
 """Every option and its default, as one would write it."""
+WORDS = ("history", "tls-cert", "tls-key", "tls-only", "password-file", "log-file")
+"""Those without a default that could be written."""
 
 
 def complaint(*argv: str) -> str:
@@ -61,9 +74,7 @@ def test_the_options_are_these() -> None:
     assert [option_name(f.name) for f in fields(Settings)] == list(DEFAULTS)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in DEFAULTS if n not in ("history", "log-file")]
-)
+@pytest.mark.parametrize("name", [n for n in DEFAULTS if n not in WORDS])
 def test_the_default_as_it_is_shown_is_the_default(name: str) -> None:
     assert read_settings([f"--{name}", DEFAULTS[name]]) == Settings()
 
@@ -77,8 +88,11 @@ def test_help_shows_every_option_with_its_default(
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
     for field_ in fields(Settings):
         name, about = option_name(field_.name), field_.metadata
-        entry = f"--{name} {about['metavar']} {about['help']} (default: "
-        assert entry + DEFAULTS[name] + ")" in shown
+        entry = f"--{name} {about['help']}"
+        if about["parse"] is not None:
+            entry = f"--{name} {about['metavar']} {about['help']} (default: "
+            entry += DEFAULTS[name] + ")"
+        assert entry in shown
         assert about["help"]
     assert "0 is no limit" in shown
 
@@ -191,6 +205,77 @@ def test_the_complaint_is_one_line_whatever_it_is_about(argv: list[str]) -> None
     assert complaint(*argv).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--tls-cert", "c"], "--tls-key"),
+        (["--tls-key", "k"], "--tls-cert"),
+        (["--tls-only"], "--tls-cert"),
+        (["--tls-only", "--tls-key", "k"], "--tls-cert"),
+        (["--tls-only=yes", "--tls-cert", "c", "--tls-key", "k"], "--tls-only"),
+        (["--tls-cert", "", "--tls-key", "k"], "--tls-cert"),
+        (["--password-file", ""], "--password-file"),
+    ],
+)
+def test_options_that_do_not_go_alone(argv: list[str], named: str) -> None:
+    assert named in complaint(*argv)
+
+
+def test_tls_takes_two_files() -> None:
+    settings = read_settings(["--tls-cert", "c", "--tls-key", "k", "--tls-only"])
+    assert (settings.tls_cert, settings.tls_key, settings.tls_only) == ("c", "k", True)
+
+
+# -- secrets ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "password"),
+    [
+        (b"open sesame\n", "open sesame"),
+        (b"open sesame", "open sesame"),
+        (b"sesame\r\nsecond line\n", "sesame"),
+        (b" blanks stay \n", " blanks stay "),
+        ("sésame\n".encode(), "sésame"),
+        (b"x" * config.MAX_SECRET, "x" * config.MAX_SECRET),
+    ],
+)
+def test_a_password_is_the_first_line(
+    tmp_path: Path, data: bytes, password: str
+) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(data)
+    assert read_secret(str(path)) == password
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "no password"),
+        (b"\nsecond line\n", "no password"),
+        (b"\xff\xfe\n", "not UTF-8"),
+        (b"x" * (config.MAX_SECRET + 1), "at most"),
+        (b"x" * 100_000, "at most"),
+    ],
+)
+def test_a_file_without_a_password(tmp_path: Path, data: bytes, why: str) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(data)
+    with pytest.raises(StartError, match=why) as caught:
+        read_secret(str(path))
+    assert "sesame" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_others_can_read_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("sesame", encoding="utf-8")
+    for mode, open_ in ((0o600, False), (0o640, False), (0o644, True), (0o604, True)):
+        path.chmod(mode)
+        assert is_open_to_all(str(path)) is open_
+    assert not is_open_to_all(str(tmp_path / "none"))
+
+
 # -- the parsers ------------------------------------------------------------------
 
 
@@ -244,5 +329,8 @@ def test_no_limit_has_a_default_of_nothing() -> None:
     """Each number that bounds something does bound it, unless one asks for 0."""
     unbounded = {"strike_lapse", "history_keep"}
     for field_ in fields(Settings):
-        if isinstance(field_.default, int | float) and field_.name not in unbounded:
-            assert field_.default > 0
+        default: object = field_.default
+        if isinstance(default, bool) or field_.name in unbounded:
+            continue
+        if isinstance(default, int | float):
+            assert default > 0

@@ -18,6 +18,8 @@ from chatroom.client.connection import Target, resolve
 from chatroom.client.face import Face
 from chatroom.client.options import Options, read_options
 from chatroom.client.render import JsonRenderer, Paint, Renderer
+from chatroom.client.security import Security, make_security
+from chatroom.config import read_secret
 from chatroom.net.loop import Loop
 
 
@@ -28,11 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: Options) -> int:
     """Join the chat, stay until the user leaves, and return the exit code."""
+    security = make_security(options)
+    password = read_secret(options.password_file) if options.password_file else None
     # Before the signals are taken: Ctrl-C has to end a name server's silence.
     targets = resolve(options.host, options.port)
     loop = Loop()
     try:
-        client = _run(loop, options, targets)
+        client = _run(loop, options, targets, security, password)
     finally:
         loop.close()
     if not client.in_a_hurry:
@@ -41,11 +45,19 @@ def run(options: Options) -> int:
     return client.outcome()
 
 
-def _run(loop: Loop, options: Options, targets: Sequence[Target]) -> Client:
+def _run(
+    loop: Loop,
+    options: Options,
+    targets: Sequence[Target],
+    security: Security | None,
+    password: str | None,
+) -> Client:
     full = _has_full_terminal() and not options.json
     paint = _paint() if full else Paint.NONE
     renderer = JsonRenderer() if options.json else Renderer(paint)
-    client = Client(loop, options, targets, renderer)
+    client = Client(
+        loop, options, targets, renderer, security=security, password=password
+    )
     loop.on_error = client.crash
     client.face = _make_face(loop, client, full)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

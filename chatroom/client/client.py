@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from chatroom.client.backoff import Backoff
@@ -23,11 +24,13 @@ from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
 from chatroom.client.render import RETURNABLE, Renderer
+from chatroom.client.security import Security
 from chatroom.client.session import Session
 from chatroom.client.transcript import Event, amount
+from chatroom.config import MAX_SECRET
 from chatroom.core.text import MAX_NICK, nick_error, text_error, to_nfc
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
-from chatroom.net.address import show
+from chatroom.net.address import is_loopback, show, to_address
 from chatroom.net.loop import Loop, Timer
 
 EXIT_LEFT = 0
@@ -42,7 +45,7 @@ MAX_UNANSWERED = 1000
 MAX_PENDING = 64 * 1024
 """Characters of lines not said yet above which no more is taken from the input."""
 MAX_QUESTIONS = 5
-"""How often one is asked for another nick."""
+"""How often one is asked for another nick, and how often for the password."""
 LEAVE_PATIENCE = 5.0
 """Seconds to wait for the server's goodbye."""
 SIGNAL_PATIENCE = 1.0
@@ -62,13 +65,27 @@ class Phase(Enum):
     ENTERING = auto()
     """On its way in: connecting, or hello is sent."""
     ASKING = auto()
-    """The nick cannot be had; the user is asked for another."""
+    """One is not let in as one is; the user is asked for something else."""
     JOINED = auto()
     RETURNING = auto()
     """The connection was lost, and not all is as it was yet."""
     LEAVING = auto()
     """Leave is sent; the goodbye is waited for."""
     OVER = auto()
+
+
+@dataclass(slots=True)
+class Question:
+    """What a person is asked who is not let in, and has to answer to try again."""
+
+    prompt: str
+    take: Callable[[str], str | None]
+    """Takes an answer, and returns what is wrong with it."""
+    text: str = ""
+    secret: bool = False
+    """Whether nobody may see the answer."""
+    times: int = 0
+    """How often it has been asked."""
 
 
 class Client:
@@ -84,6 +101,9 @@ class Client:
         targets: Sequence[Target],
         renderer: Renderer,
         chance: Callable[[], float] = random_part,
+        *,
+        security: Security | None = None,
+        password: str | None = None,
     ) -> None:
         self._loop = loop
         self._options = options
@@ -91,7 +111,22 @@ class Client:
         self._renderer = renderer
         self._nick = options.nick
         """The name to join with."""
-        self._questions = 0
+        self._password = password
+        self._exposed = security is None and not all(
+            is_loopback(to_address(address)) for _, address in targets
+        )
+        """Whether others may read what is sent, on its way to another machine."""
+        which = "which other nick would you like?"
+        nick = Question("nick: ", self._take_nick, which)
+        secret = Question("password: ", self._take_password, secret=True)
+        self._questions = {
+            "nick-taken": nick,
+            "nick-invalid": nick,
+            "password": secret,
+        }
+        """What to ask after which error."""
+        self._question: Question | None = None
+        """The one that was asked last, until lines are taken again."""
         self._aliases = 0
         self._phase = Phase.ENTERING
         self._pending: deque[str] = deque()
@@ -108,12 +143,22 @@ class Client:
         self._error: Exception | None = None
         self.session = Session()
         name = show((options.host, options.port))
-        self._connection = Connection(loop, self, name)
+        self._connection = Connection(loop, self, name, security)
         self._comeback = Comeback(loop, self, Backoff(chance))
 
     def start(self) -> None:
         """Connect."""
+        if self._password is not None and self._exposed:
+            error = self._too_open("the password")
+            self._loop.call_soon(lambda: self.lost(error))
+            return
         self._connection.open(self._targets)
+
+    def _too_open(self, what: str) -> ConnectError:
+        return ConnectError(
+            f"{what} for {self._connection.name} would go over the network in plain "
+            "text: use --tls"
+        )
 
     def outcome(self) -> int:
         """Return the exit code, or raise what has ended it all."""
@@ -156,7 +201,8 @@ class Client:
         self._say_hello(session.wanted_nick if session.token else self._nick)
 
     def _say_hello(self, nick: str | None) -> None:
-        self._connection.send(self.session.hello(nick, self._options.room))
+        hello = self.session.hello(nick, self._options.room, self._password)
+        self._connection.send(hello)
 
     def lost(self, error: ChatroomError) -> None:
         """There is no connection, or no longer."""
@@ -194,7 +240,12 @@ class Client:
 
     def show_state(self, text: str) -> None:
         """Show how it stands with the connection, where a line is typed."""
-        self.face.prompt(f"[{text}] {clean(self.session.nick)}> ")
+        self._invite(text)
+
+    def _invite(self, where: str) -> None:
+        """Take lines: behind a prompt that tells *where* one is, and as who."""
+        self._question = None
+        self.face.prompt(f"[{where}] {clean(self.session.nick)}> ")
 
     def frame_received(self, frame: Fields) -> None:
         """Take note of *frame*, show it, and do what follows from it."""
@@ -209,8 +260,7 @@ class Client:
         elif kind == "welcome":
             self._comeback.arrived()
         elif kind in ("room", "renamed"):
-            session = self.session
-            self.face.prompt(f"[{clean(session.room)}] {clean(session.nick)}> ")
+            self._invite(clean(self.session.room))
         self._pump()
 
     def _show(self, events: Sequence[Event]) -> None:
@@ -236,20 +286,24 @@ class Client:
         else:
             self._finish(EXIT_KICKED)
 
-    # -- the nick -------------------------------------------------------------
+    # -- not let in -----------------------------------------------------------
 
     def _refused(self, frame: Fields) -> None:
         if self._phase is Phase.RETURNING:
             self._refused_again(frame)
             return
-        may_ask = self.face.interactive and self._questions < MAX_QUESTIONS
-        if may_ask and frame["code"] in ("nick-taken", "nick-invalid"):
+        question = self._questions.get(frame["code"])
+        if not self.face.interactive:
+            question = None
+        if question is None or question.times >= MAX_QUESTIONS:
+            self._finish(EXIT_FAILED, self._not_let_in(frame))
+        elif question.secret and self._exposed:
+            self._finish(EXIT_FAILED, self._too_open("a password"))
+        else:
             # At leisure: the server would wait for ten seconds only.
             self._connection.close()
             self._phase = Phase.ASKING
-            self._ask_nick(frame["text"])
-            return
-        self._finish(EXIT_FAILED, self._not_let_in(frame))
+            self._ask(question, frame["text"])
 
     def _not_let_in(self, frame: Fields) -> ConnectError:
         name, text = self._connection.name, clean(frame["text"])
@@ -268,31 +322,49 @@ class Client:
         else:
             self._finish(EXIT_FAILED, self._with_what_is_open(error))
 
-    def _ask_nick(self, why: str) -> None:
-        self._questions += 1
-        self.notice(f"{why}\nwhich other nick would you like?")
-        self.face.prompt("nick: ")
+    def _ask(self, question: Question, why: str) -> None:
+        question.times += 1
+        self._question = question
+        self.notice(f"{why}\n{question.text}".rstrip("\n"))
+        self.face.prompt(question.prompt, question.secret)
         self.face.open()
 
-    def _answer_nick(self, line: str) -> None:
-        nick = to_nfc(line.strip())
-        wrong = nick_error(nick)
-        if wrong is not None and self._questions < MAX_QUESTIONS:
-            self._ask_nick(wrong)
+    def _answer(self, question: Question, line: str) -> None:
+        wrong = question.take(line)
+        if wrong is not None and question.times < MAX_QUESTIONS:
+            self._ask(question, wrong)
             return
-        self._nick = nick
         self._phase = Phase.ENTERING
-        self.face.prompt("")
+        # Whoever types a password once more while it is judged does not want it seen.
+        self.face.prompt("", question.secret)
         self.start()
+
+    def _take_nick(self, line: str) -> str | None:
+        self._nick = to_nfc(line.strip())
+        return nick_error(self._nick)
+
+    def _take_password(self, line: str) -> str | None:
+        if len(line.encode()) > MAX_SECRET:
+            return f"a password has at most {MAX_SECRET} bytes"
+        self._password = line
+        return None
 
     # -- the face -------------------------------------------------------------
 
     def entered(self, line: str) -> None:
         """Do what *line* asks for, when it is its turn."""
-        if not line.strip() or self._phase in (Phase.LEAVING, Phase.OVER):
+        if self._phase in (Phase.LEAVING, Phase.OVER):
             return
-        if self._phase is Phase.ASKING:
-            self._answer_nick(line)
+        question = self._question
+        secret = question is not None and question.secret
+        if not (line if secret else line.strip()):
+            return
+        if question is not None and self._phase is Phase.ASKING:
+            self._answer(question, line)
+            return
+        if secret:
+            # It may be a password once more, which nobody wants to have said.
+            self.notice("left out, as you are not in yet")
             return
         if self.face.interactive:
             if self._phase is Phase.RETURNING and not needs_server(line):

@@ -4,7 +4,9 @@
 
 is what its user sees; ``lost`` comes exactly once for each ``open`` that the user did
 not end with ``close``, from the loop, with an error that says in one line what
-happened.  ``connected`` is left out where no address answers.
+happened.  ``connected`` is left out where no address answers, or where TLS is asked
+for and the one that answers does not speak it as the server that is meant: plain text
+is never what remains.
 Must not know: what a frame means; but a frame of a wrong shape, or a ``BadPeer`` that
 the user raises over one, ends the connection.
 """
@@ -18,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from chatroom.client.frames import Fields
+from chatroom.client.security import Security, why_no_handshake
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.address import Address, to_address
 from chatroom.net.buffers import OutputPool
@@ -27,7 +30,8 @@ from chatroom.wire.codec import Malformed, decode_object, encode_object
 from chatroom.wire.framing import BadFrame, FrameBuffer
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds for one address to answer; the kernel would try for two minutes."""
+"""Seconds for one address to answer, the handshake of TLS included; the kernel would
+try for two minutes."""
 SILENCE = 30.0
 """Seconds without a byte after which the server is pinged, and after as many more
 given up: a server that is gone says nothing, and TCP alone never notices."""
@@ -70,9 +74,12 @@ class User(Protocol):
 class Connection:
     """One connection at a time to one server, which may have several addresses."""
 
-    def __init__(self, loop: Loop, user: User, name: str) -> None:
+    def __init__(
+        self, loop: Loop, user: User, name: str, security: Security | None = None
+    ) -> None:
         self._loop = loop
         self._user = user
+        self._security = security
         self._pool = OutputPool()
         self._stream: _Stream | None = None
         self._attempt: _Attempt | None = None
@@ -91,6 +98,7 @@ class Connection:
             self._loop.call_soon(lambda: self._user.lost(error))
             return
         target, rest = targets[0], targets[1:]
+        deadline = self._loop.now + CONNECT_TIMEOUT
 
         def failed(reason: str) -> None:
             self._attempt = None
@@ -102,11 +110,11 @@ class Connection:
             self._stream = _Stream(
                 self._loop, sock, address, self._user, self._pool, self.name
             )
-            self._user.connected()
+            self._stream.start(self._security, deadline)
 
         attempt = _Attempt(self._loop, succeeded, failed, self._user.crash)
         self._attempt = attempt
-        attempt.start(target)
+        attempt.start(target, deadline)
 
     def close(self) -> None:
         """End the connection now; the user hears no more of it."""
@@ -155,8 +163,8 @@ class _Attempt:
         self._sock: socket.socket | None = None
         self._timer: Timer | None = None
 
-    def start(self, target: Target) -> None:
-        """Begin to connect to *target*."""
+    def start(self, target: Target, deadline: float) -> None:
+        """Begin to connect to *target*, which has to answer by *deadline*."""
         family, sockaddr = target
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
@@ -172,7 +180,7 @@ class _Attempt:
             self._failed(os.strerror(code))
             return
         self._sock = sock
-        self._timer = self._loop.call_later(CONNECT_TIMEOUT, self._timed_out)
+        self._timer = self._loop.call_at(deadline, self._timed_out)
         self._loop.watch(sock, WRITE, self)
 
     def ready(self, mask: int) -> None:
@@ -211,6 +219,9 @@ class _Attempt:
 class _Stream:
     """A connected socket's bytes as frames: the receiver of a transport."""
 
+    transport: Transport
+    """There from ``start`` on."""
+
     def __init__(
         self,
         loop: Loop,
@@ -221,16 +232,52 @@ class _Stream:
         name: str,
     ) -> None:
         self._loop = loop
+        self._sock = sock
+        self._address = address
+        self._pool = pool
         self._user: User | None = user
         self._name = name
+        self._established = False
+        """Whether frames can go both ways; with TLS only after the handshake."""
         self._buffer = FrameBuffer()
         self._wrong: ChatroomError | None = None
         self._answered = False
         """Whether anything has ever come; a ping before that would be refused."""
         self._heard = False
         self._pinged = False
-        self.transport = Transport(loop, sock, address, self, pool)
-        self._timer = loop.call_later(SILENCE, self._check_silence)
+
+    def start(self, security: Security | None, deadline: float) -> None:
+        """Begin; with *security* TLS has to be spoken by *deadline*."""
+        if security is None:
+            self.transport = Transport(
+                self._loop, self._sock, self._address, self, self._pool
+            )
+            self._establish()
+            return
+        # Imported here: plain text needs no ``ssl``.
+        from chatroom.net.tls import TlsSocket, TlsTransport
+
+        sock = TlsSocket(
+            self._sock, security.context, name=security.name, pin=security.pin
+        )
+        self.transport = transport = TlsTransport(
+            self._loop, sock, self._address, self, self._pool, self._shaken
+        )
+        self._timer = self._loop.call_at(deadline, self._no_handshake)
+        transport.start()
+
+    def _shaken(self) -> None:
+        self._timer.cancel()
+        self._establish()
+
+    def _establish(self) -> None:
+        self._established = True
+        self._timer = self._loop.call_later(SILENCE, self._check_silence)
+        if self._user is not None:
+            self._user.connected()
+
+    def _no_handshake(self) -> None:
+        self.transport.abort(f"no answer for {CONNECT_TIMEOUT:.0f} s")
 
     def forget(self) -> None:
         """End now and tell nobody."""
@@ -271,8 +318,12 @@ class _Stream:
         """Tell the user, unless it has closed."""
         self._timer.cancel()
         if self._user is not None:
-            lost = ConnectError(f"the connection to {self._name} is lost: {reason}")
-            self._user.lost(self._wrong or lost)
+            if self._established:
+                text = f"the connection to {self._name} is lost: {reason}"
+            else:
+                why = why_no_handshake(reason)
+                text = f"cannot connect to {self._name}: {why}"
+            self._user.lost(self._wrong or ConnectError(text))
 
     def failed(self, error: Exception) -> None:
         """A mistake of ours came up while a frame was handled."""

@@ -67,6 +67,10 @@ class LineEditor:
         """What stands in the line."""
         return "".join(self._chars)
 
+    def clear(self) -> None:
+        """Forget what stands in the line."""
+        self._chars.clear()
+
     def feed(self, data: bytes) -> list[Event]:
         """Take *data* from the terminal; return what it asks for, in order."""
         events: list[Event] = []
@@ -131,9 +135,6 @@ class LineEditor:
         while self._chars and not self._chars[-1].isspace():
             self._chars.pop()
 
-    def _erase_line(self) -> None:
-        self._chars.clear()
-
 
 _BEHIND_ESCAPE = {"[": _State.SEQUENCE, "O": _State.LAST}
 _KEYS: dict[str, Callable[[LineEditor], Event | None]] = {
@@ -143,7 +144,7 @@ _KEYS: dict[str, Callable[[LineEditor], Event | None]] = {
     "\x04": LineEditor._end,
     "\x08": LineEditor._erase,
     "\x7f": LineEditor._erase,
-    "\x15": LineEditor._erase_line,
+    "\x15": LineEditor.clear,
     "\x17": LineEditor._erase_word,
     "\x1a": LineEditor._suspend,
     "\x1b": LineEditor._escape,

@@ -29,8 +29,12 @@ class Face(Protocol):
     def show(self, lines: list[str], speech: bool) -> None:
         """Show *lines*, which are clean; *speech* is what members say."""
 
-    def prompt(self, text: str) -> None:
-        """Put *text* before the line being typed from now on."""
+    def prompt(self, text: str, secret: bool = False) -> None:
+        """Put *text* before the line being typed from now on.
+
+        While that is *secret* nothing of it is shown; and what has been typed of a
+        line, and not entered, before that begins or ends is forgotten.
+        """
 
     def close(self) -> None:
         """Show what can be shown at once, and give everything back."""

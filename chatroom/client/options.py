@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatroom.config import Parser, checked, port_number, seconds, version_line
+from chatroom.config import (
+    Parser,
+    checked,
+    port_number,
+    seconds,
+    version_line,
+    word,
+)
 from chatroom.core.text import nick_error, room_error, to_nfc
 
 DEFAULT_HOST = "127.0.0.1"
@@ -41,6 +49,13 @@ class Options:
     json: bool = False
     give_up: float = DEFAULT_GIVE_UP
     """Seconds without a connection; 0: never."""
+    tls: bool = False
+    """TLS or nothing."""
+    tls_ca: str | None = None
+    """The file of the authorities that are trusted; ``None``: those of the system."""
+    tls_fingerprint: bytes | None = None
+    """The SHA-256 of the one certificate that is trusted instead."""
+    password_file: str | None = None
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -79,6 +94,13 @@ def _room(text: str) -> str:
     if wrong is not None:
         raise ValueError(f"a room: {wrong}")
     return text
+
+
+def _fingerprint(text: str) -> bytes:
+    digits = text.replace(":", "")
+    if not re.fullmatch("[0-9a-fA-F]{64}", digits):
+        raise ValueError("a SHA-256: 64 hexadecimal digits, colons allowed")
+    return bytes.fromhex(digits)
 
 
 def read_options(argv: Sequence[str] | None = None) -> Options:
@@ -129,6 +151,42 @@ def read_options(argv: Sequence[str] | None = None) -> Options:
         help="in a pipe: end when a lost connection is not back after this time; "
         f"0: never (default: {DEFAULT_GIVE_UP:g})",
     )
+    parser.add_argument("--tls", action="store_true", help="speak TLS or nothing")
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--tls-ca",
+        type=checked(word),
+        metavar="FILE",
+        help="TLS; trust the authorities in this file alone (default: the system's)",
+    )
+    trust.add_argument(
+        "--tls-fingerprint",
+        type=checked(_fingerprint),
+        metavar="SHA256",
+        help="TLS; trust the one certificate with this fingerprint (default: none)",
+    )
+    parser.add_argument(
+        "--password-file",
+        type=checked(word),
+        metavar="FILE",
+        help="the room's password is its first line (default: asks for it)",
+    )
     given = parser.parse_args(argv)
+    for name, value in vars(given).items():
+        if value == []:
+            # argparse takes "--" out of the arguments, that of --room=-- too.
+            option = "--" + name.replace("_", "-")
+            parser.error(f"argument {option}: expected one argument")
     host, port = given.address
-    return Options(host, port, given.nick, given.room, given.json, given.give_up)
+    return Options(
+        host,
+        port,
+        given.nick,
+        given.room,
+        given.json,
+        given.give_up,
+        given.tls or given.tls_ca is not None or given.tls_fingerprint is not None,
+        given.tls_ca,
+        given.tls_fingerprint,
+        given.password_file,
+    )

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from chatroom.client.face import Owner, write_all
 from chatroom.core.text import MAX_TEXT
@@ -25,6 +28,8 @@ MAX_WAITING = 1024 * 1024
 """Bytes of output that wait for their reader before the network has to."""
 MAX_LINE_BYTES = 4 * MAX_TEXT + 1
 """No text of the longest kind is longer in UTF-8, a carriage return included."""
+
+_LOCAL = 3  # Where it is in what tcgetattr gives.
 
 
 @dataclass(slots=True)
@@ -181,6 +186,9 @@ class Plain:
         self._listening = False
         self._watching = False
         self._ended = False
+        self._settings: list[Any] | None = None
+        """The terminal's settings as they were, while it does not show what is
+        typed."""
         self._out = Output(
             loop, stdout, owner.hold_back, owner.output_failed, owner.crash
         )
@@ -198,8 +206,47 @@ class Plain:
         data = "".join(f"{line}\n" for line in lines).encode(errors="replace")
         (self._out if speech else self._err).write(data)
 
-    def prompt(self, text: str) -> None:
-        """Nothing: a prompt is no line."""
+    def prompt(self, text: str, secret: bool = False) -> None:
+        """Nothing, as a prompt is no line; but what is *secret* has to be asked for."""
+        if not secret:
+            self._reveal()
+        elif self.interactive:
+            self._conceal()
+            self._err.write(text.encode(errors="replace"))
+
+    def _conceal(self) -> None:
+        """Have the terminal show nothing of what is typed."""
+        import termios  # A pipe needs none.
+
+        if self._settings is None:
+            try:
+                self._settings = termios.tcgetattr(self._stdin)
+            except termios.error:
+                return  # It has gone meanwhile, which is seen when it is read.
+            # Who stops us and goes on finds the terminal as the shell left it.
+            self._loop.on_signal(signal.SIGCONT, self._conceal_again)
+        self._conceal_again()
+
+    def _conceal_again(self) -> None:
+        if self._settings is None:
+            return
+        import termios
+
+        mode = self._settings.copy()
+        mode[_LOCAL] = mode[_LOCAL] & ~termios.ECHO | termios.ECHONL
+        self._set(mode)
+
+    def _reveal(self) -> None:
+        if self._settings is not None:
+            self._set(self._settings)
+            self._settings = None
+
+    def _set(self, mode: list[Any]) -> None:
+        import termios
+
+        # What was typed before is no answer, and what was typed unseen stays so.
+        with suppress(termios.error):
+            termios.tcsetattr(self._stdin, termios.TCSAFLUSH, mode)
 
     # -- input ----------------------------------------------------------------
 
@@ -269,6 +316,7 @@ class Plain:
 
     def close(self) -> None:
         """Write what is taken at once, and use the loop no more."""
+        self._reveal()
         self.listen(False)
         for output in (self._out, self._err):
             output.close()

@@ -80,7 +80,7 @@ class Session:
 
     # -- what goes out --------------------------------------------------------
 
-    def hello(self, nick: str | None, room: str) -> Fields:
+    def hello(self, nick: str | None, room: str, password: str | None = None) -> Fields:
         """Return the frame that joins the chat, or comes back to it."""
         frame: Fields = {"type": "hello", "version": VERSION}
         if nick is not None:
@@ -88,6 +88,8 @@ class Session:
         frame["room"] = self.room or room
         if self.token:
             frame["session"] = self.token
+        if password is not None:
+            frame["password"] = password
         return frame
 
     def say(self, text: str) -> Fields:

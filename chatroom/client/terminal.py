@@ -44,6 +44,8 @@ class Terminal:
         self._listening = False
         self._lines: list[str] = []
         self._prompt = ""
+        self._secret = False
+        """Whether the line being typed is not to be seen."""
         self._row: str | None = ""
         """What the terminal shows of the line; ``None``: nobody knows."""
         loop.on_tick_end.append(self._draw)
@@ -85,14 +87,17 @@ class Terminal:
         """Print *lines* above the line being typed, at the end of the tick."""
         self._lines += lines
 
-    def prompt(self, text: str) -> None:
-        """Show *text* before the line."""
-        self._prompt = text
+    def prompt(self, text: str, secret: bool = False) -> None:
+        """Show *text* before the line; nothing else where that is *secret*."""
+        if secret or self._secret:
+            self._editor.clear()
+        self._prompt, self._secret = text, secret
 
     def _draw(self) -> None:
         row = ""
         if self._settings is not None:
-            row = view(self._prompt, self._editor.text, self._columns())
+            text = "" if self._secret else self._editor.text
+            row = view(self._prompt, text, self._columns())
         if not self._lines and row == self._row:
             return
         if self._lines:

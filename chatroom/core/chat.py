@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from hmac import compare_digest
 from typing import Any
 
 from chatroom.core import messages, requests
@@ -56,6 +57,8 @@ class Rules:
     max_clients_per_ip: int = 256
     max_rooms: int = 1000
     presence_limit: int = 500
+    password: bytes | None = None
+    """The digest of what everybody has to show who comes in; ``None``: nothing."""
     moderator: Moderator = field(default_factory=Moderator)
 
     def limits(self) -> dict[str, int]:
@@ -194,6 +197,36 @@ class Chat:
 
     # -- before the welcome ---------------------------------------------------
 
+    def is_guess(self, peer: Peer, request: requests.Request) -> bool:
+        """Tell whether *request* is a hello that shows a password to be judged."""
+        return (
+            peer.session is None
+            and type(request) is requests.Hello
+            and request.version == VERSION
+            and request.password is not None
+            and self.rules.password is not None
+            and (peer.secure or peer.local)
+        )
+
+    def is_right(self, hello: requests.Hello) -> bool:
+        """Tell whether *hello* shows the password; it takes as long either way."""
+        password = self.rules.password
+        if password is None:
+            return True
+        return compare_digest(digest(hello.password or ""), password)
+
+    def _password_error(self, peer: Peer, hello: requests.Hello) -> str | None:
+        if self.rules.password is None:
+            return None
+        if not (peer.secure or peer.local):
+            return (
+                "this room has a password, and takes it from another machine "
+                "over TLS only (chat-client --tls)"
+            )
+        if hello.password is None:
+            return "this room has a password"
+        return None if self.is_right(hello) else "that is not the password"
+
     def _first(self, peer: Peer, request: requests.Request, now: float) -> None:
         if type(request) is requests.Hello:
             self._hello(peer, request, now)
@@ -208,6 +241,9 @@ class Chat:
             text = f"this server speaks version {VERSION}, not {hello.version}"
             self.refuse(peer, "version", text, now)
             return
+        if why := self._password_error(peer, hello):
+            self.refuse(peer, "password", why, now)
+            return
         session = None
         if hello.session is not None:
             session = self.sessions.find(hello.session, now, secure=peer.secure)
@@ -216,8 +252,8 @@ class Chat:
             self.refuse(peer, "full", full, now)
             return
         try:
-            if why := room_error(hello.room):
-                raise _Refused("room-invalid", why)
+            if wrong := room_error(hello.room):
+                raise _Refused("room-invalid", wrong)
             leaving = session.room if session is not None else None
             if not self._has_place_for(hello.room, leaving):
                 self.refuse(peer, "full", "there are too many rooms", now)

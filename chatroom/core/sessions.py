@@ -29,13 +29,17 @@ class Peer:
     when nothing that this connection sends has any effect any more.
     """
 
-    __slots__ = ("address", "gone", "secure", "session", "tries")
+    __slots__ = ("address", "gone", "local", "secure", "session", "tries")
 
-    def __init__(self, address: str = "", *, secure: bool = False) -> None:
+    def __init__(
+        self, address: str = "", *, secure: bool = False, local: bool = True
+    ) -> None:
         self.address = address
         """The bucket of addresses that it counts in (one IPv4, one IPv6 /64)."""
         self.secure = secure
         """Whether it speaks through TLS."""
+        self.local = local
+        """Whether it comes from this machine."""
         self.session: Session | None = None
         self.gone = False
         self.tries = 0

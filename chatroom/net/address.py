@@ -21,6 +21,13 @@ def show(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_loopback(address: Address) -> bool:
+    """Tell whether whoever is at *address* is on this machine."""
+    found = ip_address(address[0].partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return (mapped or found).is_loopback
+
+
 def bucket(address: Address) -> str:
     """Return what counts as one address: an IPv4, or the /64 of an IPv6.
 

@@ -22,7 +22,7 @@ RETRY_DELAY = 0.5
 """Seconds without listening when descriptors have run out."""
 REPORT_INTERVAL = 60.0
 """Seconds between two lines about it, at least."""
-FREE_PORT_TRIES = 8
+FREE_PORT_TRIES = 100
 """Ports that are looked at for one that is free at all addresses."""
 SEND_BUFFER = 128 * 1024
 """``SO_SNDBUF``, bytes: unset, the kernel hides 4 MiB of a stalled peer's backlog."""

@@ -26,6 +26,13 @@ LONGEST_WAIT = 3600.0
 """Seconds of a wait, at most, however far the next timer is."""
 
 
+class Watchable(Protocol):
+    """What has a descriptor."""
+
+    def fileno(self) -> int:
+        """Return it."""
+
+
 class Handler(Protocol):
     """What can be watched: see ``Loop.watch``."""
 
@@ -82,18 +89,18 @@ class Loop:
 
     # -- sockets --------------------------------------------------------------
 
-    def watch(self, sock: socket.socket | int, mask: int, handler: Handler) -> None:
+    def watch(self, sock: Watchable | int, mask: int, handler: Handler) -> None:
         """Call ``handler.ready`` whenever *sock* has what *mask* names."""
         self._selector.register(sock, mask, handler)
 
-    def change(self, sock: socket.socket | int, mask: int, handler: Handler) -> None:
+    def change(self, sock: Watchable | int, mask: int, handler: Handler) -> None:
         """Watch for *mask* from now on.  Never 0: then ``unwatch`` it.
 
         A mask of 0 still wakes the loop for a hang-up, again and again.
         """
         self._selector.modify(sock, mask, handler)
 
-    def unwatch(self, sock: socket.socket | int) -> None:
+    def unwatch(self, sock: Watchable | int) -> None:
         """Watch *sock* no longer; call it before *sock* is closed."""
         self._selector.unregister(sock)
 

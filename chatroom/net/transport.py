@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -64,6 +65,31 @@ def peer_gone(error: OSError) -> str | None:
     return reason
 
 
+class Stream(Protocol):
+    """What a transport needs of its socket, or of what stands in for one."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Let it block, or not."""
+
+    def send(self, data: bytes, /) -> int:
+        """Send some of *data*; return how much."""
+
+    def sendmsg(self, buffers: Sequence[bytes | memoryview], /) -> int:
+        """Send some of *buffers*, in order; return how much."""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Return some of what has come, ``b""`` at the end."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End our side."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class Receiver(Protocol):
     """Who a transport works for; the order of calls is in the module's docstring."""
 
@@ -89,12 +115,14 @@ class Receiver(Protocol):
 class State(IntEnum):
     """How far a connection is on its way to its end."""
 
-    OPEN = 0
-    FLUSHING = 1
+    OPENING = 0
+    """Not ready yet: nothing is written, nothing is received."""
+    OPEN = 1
+    FLUSHING = 2
     """Asked to close; the last bytes are still on their way."""
-    DRAINING = 2
+    DRAINING = 3
     """Half-closed; what still comes is read and dropped."""
-    CLOSED = 3
+    CLOSED = 4
 
 
 _OPEN = State.OPEN  # An attribute of an enum is looked up in Python code.
@@ -122,7 +150,7 @@ class Transport:
     def __init__(
         self,
         loop: Loop,
-        sock: socket.socket,
+        sock: Stream,
         address: Address,
         receiver: Receiver,
         pool: OutputPool,
@@ -263,6 +291,19 @@ class Transport:
 
     # -- the two ends ---------------------------------------------------------
 
+    def detach(self) -> socket.socket:
+        """Give the socket away, to another transport; this one is over.
+
+        Nothing may have been written.  The receiver hears nothing of it.
+        """
+        assert self.state == State.OPEN and self._queue is None
+        assert isinstance(self._sock, socket.socket)
+        self.state = State.CLOSED
+        if self._watching:
+            self._loop.unwatch(self._sock)
+            self._watching = 0
+        return self._sock
+
     def close(self) -> None:
         """End the connection when what was written has been taken."""
         if self.state != State.OPEN:
@@ -323,11 +364,15 @@ class Transport:
         else:
             self._timer = self._loop.call_at(due, self._linger)
 
+    def _has_output(self) -> bool:
+        """Tell whether something waits for the kernel to take it."""
+        return self._queue is not None
+
     def _update(self) -> None:
         """Watch for what this state needs; for nothing at all: not at all."""
         if self.state == State.CLOSED:
             return
-        wanted = WRITE if self.unsent else 0
+        wanted = WRITE if self._has_output() else 0
         if not self.eof and (
             self.state != State.OPEN or not (self.paused or self.congested)
         ):

@@ -30,17 +30,21 @@ from chatroom.config import (
     RESERVED_DESCRIPTORS,
     STOP_GRACE,
     Settings,
+    is_open_to_all,
+    read_secret,
 )
 from chatroom.core.chat import Chat, Rules
 from chatroom.core.messages import Error, Ping
 from chatroom.core.moderation import Moderator
-from chatroom.errors import StoreError
+from chatroom.core.sessions import digest
+from chatroom.errors import StartError, StoreError
 from chatroom.net.address import Address, show
 from chatroom.net.buffers import OutputPool
 from chatroom.net.listener import Listener, open_listeners
 from chatroom.net.loop import Loop, Timer
 from chatroom.server.connection import Connection
 from chatroom.server.eventlog import EventLog, Sink
+from chatroom.server.guard import Guard
 from chatroom.server.rate import Bucket
 from chatroom.server.show import Show
 from chatroom.store.memory import MemoryStore
@@ -48,6 +52,7 @@ from chatroom.wire.framing import MAX_FRAME
 
 if TYPE_CHECKING:
     import socket
+    from ssl import SSLContext
 
     from chatroom.store import Store
 
@@ -57,8 +62,15 @@ TRIM_INTERVAL = 5.0
 """Seconds between two looks at whether the store holds too much."""
 TRIM_PAUSE = 0.02
 """Seconds between two batches while it does."""
-MEMBER_BYTES = 2048
-"""What a plain member costs, beside what it has in transit."""
+BASE_BYTES = 48 * MIB
+"""The interpreter, sessions without a connection, and other tables that are bounded."""
+MEMBER_BYTES = 3072
+"""What a plain member costs, beside what it has in transit (measured: 2.4 KB)."""
+TLS_MEMBER_BYTES = 128 * 1024
+"""What TLS adds to that.  Measured: 17 KB at rest, 40 after a burst, 53 with a record
+that is not whole; a record that is not taken adds 40."""
+ENTRY_BYTES = 64
+"""What a kept message costs beside its bytes."""
 
 
 class Server:
@@ -79,9 +91,13 @@ class Server:
         on = self.frames.limited
         self.bytes = Bucket(settings.rate_bytes if on else 0, settings.burst_bytes)
         self.limited = on
+        self.guard = Guard()
+        # Before the store: what is refused here has not touched any file.
+        self.tls = load_tls(settings)
+        rules = make_rules(settings)
         self.store = store if store is not None else open_store(settings)
         self.chat = Chat(
-            make_rules(settings),
+            rules,
             lambda: secrets.token_urlsafe(16),
             self.store.open_log,
         )
@@ -283,6 +299,7 @@ class Server:
         settings = self.settings
         changed = settings.changed()
         moderator = self.chat.rules.moderator
+        bound = worst_case_memory(settings)
         self.log.event(
             "info",
             "start",
@@ -291,8 +308,26 @@ class Server:
             settings=" ".join(f"{k}={_plain(v)}" for k, v in changed.items())
             or "defaults",
             rules=f"{moderator.rule()}; {moderator.penalty()}",
-            memory=f"at most {worst_case_memory(settings) // MIB} MiB",
+            memory=f"at most {bound // MIB} MiB" if bound else "without a bound",
         )
+
+    def log_doubts(self) -> None:
+        """Write down what about the files of secrets and trust is not as it should be.
+
+        Nothing that keeps it from running: pinned, an expired certificate is as good.
+        """
+        settings = self.settings
+        for path in (settings.password_file, settings.tls_key):
+            if path and is_open_to_all(path):
+                text = f"{path!a} can be read by everybody on this machine; chmod 600"
+                self.log.event("warning", "secret", text=text)
+        if self.tls is None:
+            return
+        from chatroom.net.tls import doubt
+
+        if why := doubt(self.tls, settings.tls_cert):
+            text = f"clients will not trust {settings.tls_cert!a}: {why}"
+            self.log.event("warning", "certificate", text=text)
 
     def log_stop(self) -> None:
         """Write down what has been."""
@@ -325,6 +360,16 @@ class Server:
             return
         self.log.reopen()
         self.log.event("info", "reload", text="log files opened anew")
+        if self.tls is None:
+            return
+        try:
+            self.tls = load_tls(self.settings)
+        except StartError as error:
+            text = f"{error}; the one before stays in use"
+            self.log.event("error", "certificate", text=text)
+        else:
+            self.log.event("info", "certificate", text="loaded anew")
+            self.log_doubts()
 
     def _continued(self) -> None:
         self.excused_until = self.loop.now + self.settings.ping_interval
@@ -347,18 +392,18 @@ def serve(settings: Settings) -> int:
 
 def _run(settings: Settings, log: EventLog) -> int:
     settings = _fit_to_descriptors(settings, log)
-    store = open_store(settings)
-    try:
-        sockets = open_listeners(list(settings.host), settings.port)
-    except BaseException:
-        store.close()
-        raise
     loop = Loop(time.monotonic)
-    server = Server(settings, loop, log, store)
     try:
+        server = Server(settings, loop, log)
+        try:
+            sockets = open_listeners(list(settings.host), settings.port)
+        except BaseException:
+            server.close()
+            raise
         server.install_signals()
         addresses = server.listen(sockets)
         server.log_start(addresses)
+        server.log_doubts()
         log.flush()
         for address in addresses:
             _say(f"listening on {show(address)}")
@@ -382,8 +427,21 @@ def open_store(settings: Settings) -> Store:
     return SqliteStore(settings.history, identity, *keep, settings.history_keep)
 
 
+def load_tls(settings: Settings) -> SSLContext | None:
+    """Return what TLS needs, ``None`` without; raise ``StartError``."""
+    if not settings.tls_cert:
+        return None
+    # ssl is loaded by those who use it.
+    from chatroom.net.tls import server_context
+
+    return server_context(settings.tls_cert, settings.tls_key)
+
+
 def make_rules(settings: Settings) -> Rules:
-    """Return what the rules need of *settings*."""
+    """Return what the rules need of *settings*; raise ``StartError``."""
+    password = None
+    if settings.password_file:
+        password = digest(read_secret(settings.password_file))
     return Rules(
         server=f"chatroom/{__version__}",
         max_frame=MAX_FRAME,
@@ -391,18 +449,34 @@ def make_rules(settings: Settings) -> Rules:
         max_clients_per_ip=settings.max_clients_per_ip,
         max_rooms=settings.max_rooms,
         presence_limit=settings.presence_limit,
+        password=password,
         moderator=Moderator(
             settings.strikes, settings.shout_min_letters, settings.strike_lapse
         ),
     )
 
 
-def worst_case_memory(settings: Settings) -> int:
-    """Return the bytes that the server holds when everything is full."""
-    input_bytes = settings.burst_bytes + 2 * MAX_FRAME
-    clients = (settings.max_clients + MAX_UNFINISHED) * (MEMBER_BYTES + input_bytes)
-    rooms = settings.max_rooms * settings.keep_bytes
-    return clients + rooms + settings.max_output_total + LOG_BACKLOG
+def worst_case_memory(settings: Settings) -> int | None:
+    """Return the bytes that the server holds when everything is full.
+
+    ``None`` where there is no such number, because a limit is off.
+    """
+    bounds = (
+        settings.max_clients,
+        settings.max_rooms,
+        settings.keep_bytes,
+        settings.max_output_total,
+    )
+    if not all(bounds):
+        return None
+    each = MEMBER_BYTES + settings.burst_bytes + 2 * MAX_FRAME
+    if settings.tls_cert:
+        each += TLS_MEMBER_BYTES
+    clients = (settings.max_clients + MAX_UNFINISHED + MAX_CLOSING) * each
+    # Of messages without number each has its own bytes at least.
+    entries = settings.keep * ENTRY_BYTES or settings.keep_bytes
+    rooms = settings.max_rooms * (settings.keep_bytes + entries)
+    return BASE_BYTES + clients + rooms + settings.max_output_total + LOG_BACKLOG
 
 
 def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:

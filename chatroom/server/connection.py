@@ -16,22 +16,27 @@ from typing import TYPE_CHECKING
 
 from chatroom.config import EOF_GRACE, HELLO_OUTPUT, SOFT_OUTPUT_SECONDS
 from chatroom.core.effects import Close
-from chatroom.core.requests import GetHistory, ListRooms, Who
+from chatroom.core.requests import GetHistory, Hello, ListRooms, Who
 from chatroom.core.sessions import Peer
-from chatroom.net.address import bucket
+from chatroom.net.address import bucket, is_loopback
 from chatroom.net.address import show as show_address
 from chatroom.net.transport import State, Transport
 from chatroom.wire.protocol import NativeProtocol
+from chatroom.wire.sniff import Dialect, farewell, sniff
 
 if TYPE_CHECKING:
     import socket
+    from ssl import SSLContext
 
+    from chatroom.core.requests import Request
     from chatroom.core.rooms import Room
     from chatroom.net.address import Address
     from chatroom.net.loop import Timer
     from chatroom.server.app import Server
     from chatroom.server.eventlog import Value
 
+EARLY = 1e-6
+"""Seconds: a timer may come a rounding error before the time that it was set to."""
 PINGS_GRID = 120
 """Times of a ping in each interval: 0.25 s apart for the default of 30 s."""
 
@@ -45,8 +50,10 @@ class Connection(Peer):
     __slots__ = (
         "_bytes_mark",
         "_check",
+        "_first",
         "_frame_since",
         "_frames_mark",
+        "_guessed",
         "_heard",
         "_hello_by",
         "_input_by",
@@ -54,6 +61,7 @@ class Connection(Peer):
         "_resume",
         "_server",
         "_soft_since",
+        "_waiting",
         "end_reason",
         "hears",
         "parts",
@@ -63,7 +71,7 @@ class Connection(Peer):
     )
 
     def __init__(self, server: Server, sock: socket.socket, address: Address) -> None:
-        super().__init__(bucket(address))
+        super().__init__(bucket(address), local=is_loopback(address))
         self._server = server
         self.protocol = NativeProtocol()
         self.hears: Room | None = None
@@ -79,6 +87,12 @@ class Connection(Peer):
         self._soft_since = 0.0
         self._frames_mark = 0.0
         self._bytes_mark = 0.0
+        self._first: bytes | None = b""
+        """What has come while it is not known what it speaks."""
+        self._waiting: Request | None = None
+        """A hello that shows a password, and has to wait for its answer."""
+        self._guessed = False
+        """Whether that was judged already, and wrong."""
         self._resume: Timer | None = None
         self._check: Timer | None = None
         timeout = server.settings.hello_timeout
@@ -91,6 +105,8 @@ class Connection(Peer):
     def data_received(self, data: bytes) -> None:
         """Judge what has come, as far as there are tokens."""
         self._heard = self._server.loop.now
+        if self._first is not None:
+            data = self._open(self._first + data)
         self.protocol.receive_data(data)
         self._decide()
 
@@ -126,7 +142,9 @@ class Connection(Peer):
         for timer in (self._check, self._resume):
             if timer is not None:
                 timer.cancel()
-        self._check = self._resume = None
+        self._check = self._resume = self._waiting = None
+        # Now, and not when somebody looks for garbage that refers to itself.
+        self.protocol.discard()
         self.end_reason = reason
         server.chat.lost(self, server.loop.now)
         level = "info" if self.session is None else "debug"
@@ -137,10 +155,58 @@ class Connection(Peer):
         """A mistake of ours: it costs this connection, and nobody else."""
         self._server.report_failure(error, self)
 
+    # -- what it speaks -------------------------------------------------------
+
+    def _open(self, data: bytes) -> bytes:
+        """Find out what it speaks, by its first *data*; return what is a frame's."""
+        self._first = data
+        dialect = sniff(data)
+        if dialect is None:
+            return b""
+        self._first = None
+        server = self._server
+        if dialect is Dialect.TLS and server.tls is not None and not self.secure:
+            self._begin_tls(server.tls, data)
+            return b""
+        # TLS within TLS is no frame.
+        answer = b"" if self.secure and dialect is Dialect.TLS else farewell(dialect)
+        if answer:
+            self._turn_away(dialect, answer)
+            return b""
+        if server.settings.tls_only and not self.secure:
+            text = "this port takes TLS only (chat-client --tls)"
+            server.chat.refuse(self, "bad-frame", text, server.loop.now)
+            return b""
+        return data
+
+    def _begin_tls(self, context: SSLContext, head: bytes) -> None:
+        # Loaded by those who use it.
+        from chatroom.net.tls import TlsSocket, TlsTransport
+
+        server, plain = self._server, self.transport
+        sock = TlsSocket(plain.detach(), context, head=head)
+        transport = TlsTransport(
+            server.loop, sock, plain.address, self, server.pool, self._secured
+        )
+        self.transport = transport
+        transport.start()
+
+    def _secured(self) -> None:
+        self.secure = True
+        self._first = b""
+
+    def _turn_away(self, dialect: Dialect, answer: bytes) -> None:
+        """Answer who is at the wrong door in his own words, and let him go."""
+        self.transport.write(answer)
+        self.note("info", "visitor", speaks=dialect.name)
+        self._let_go()
+
     # -- deciding -------------------------------------------------------------
 
     def _decide(self) -> None:
         """Take requests from the protocol and decide them, one by one."""
+        if self._waiting is not None and self._resume is not None:
+            return
         server, protocol = self._server, self.protocol
         chat, now, limited = server.chat, server.loop.now, server.limited
         wall = int(time.time() * 1000)
@@ -148,16 +214,21 @@ class Connection(Peer):
         # Nothing is sent while it is decided: this is asked once.
         held = self.transport.congested and len(protocol) > 0
         while not (self.gone or held):
-            if limited and self._throttled(now):
-                held = len(protocol) > 0
-                break
-            request = protocol.next_message()
+            request = self._waiting
             if request is None:
-                break
+                if limited and self._throttled(now):
+                    held = len(protocol) > 0
+                    break
+                request = protocol.next_message()
+                if request is None:
+                    break
+                if limited:
+                    self._charge(protocol.last_size, now)
             took = True
-            if limited:
-                self._charge(protocol.last_size, now)
             if self.session is None:
+                if self._has_to_wait(request, now):
+                    held = True
+                    break
                 tries = self.tries
                 chat.receive(self, request, now, wall)
                 self._after_hello(tries)
@@ -201,6 +272,28 @@ class Connection(Peer):
         elif self.tries != tries and server.settings.hello_timeout:
             self._hello_by = server.loop.now + server.settings.hello_timeout
 
+    def _has_to_wait(self, request: Request, now: float) -> bool:
+        """Tell whether *request* is a guess, and it is not its time to be answered."""
+        server, chat = self._server, self._server.chat
+        waited, self._waiting = self._waiting is not None, None
+        if self._guessed or not chat.is_guess(self, request):
+            return False
+        assert isinstance(request, Hello)
+        # Those who waited are judged together, whatever becomes of the first of them.
+        due = now if waited else server.guard.until(self.address, now)
+        if due <= now + EARLY and not chat.is_right(request):
+            # Judged it is now; the answer is what waits.
+            self._guessed = True
+            due = server.guard.failed(self.address, now)
+        if due <= now + EARLY:
+            return False
+        self._waiting = request
+        self._hello_by = 0.0
+        if self._resume is not None:
+            self._resume.cancel()
+        self._resume = server.loop.call_at(due, self._go_on)
+        return True
+
     def _throttled(self, now: float) -> bool:
         """Tell whether there are no tokens; then set the time to go on."""
         frames, data = self._server.frames, self._server.bytes
@@ -208,8 +301,7 @@ class Connection(Peer):
             frames.ready_at(self._frames_mark) if frames.limited else 0.0,
             data.ready_at(self._bytes_mark) if data.limited else 0.0,
         )
-        # A timer may come a rounding error before the time that it was set to.
-        if ready <= now + 1e-6:
+        if ready <= now + EARLY:
             return False
         if self._resume is None and len(self.protocol):
             self._resume = self._server.loop.call_at(ready, self._go_on)
@@ -237,12 +329,16 @@ class Connection(Peer):
 
     def _end_input(self) -> None:
         """Nothing more will be judged: let it go with what it has been answered."""
-        server = self._server
         if not self.gone and self.transport.state == State.OPEN:
             self.end_reason = "closed by peer"
-            server.chat.lost(self, server.loop.now)
-            server.chat.effects.append(Close(self))
-            self.protocol.discard()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close without a word."""
+        server = self._server
+        server.chat.lost(self, server.loop.now)
+        server.chat.effects.append(Close(self))
+        self.protocol.discard()
 
     # -- deadlines ------------------------------------------------------------
 
@@ -282,7 +378,7 @@ class Connection(Peer):
 
     def _look_at_deadlines(self) -> None:
         self._check = None
-        if self.gone or self.transport.state != State.OPEN:
+        if self.gone or self.transport.state > State.OPEN:
             return
         server, settings = self._server, self._server.settings
         now = server.loop.now

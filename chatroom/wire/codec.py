@@ -62,10 +62,28 @@ _decoder = json.JSONDecoder(
 _scan: Callable[[str, int], tuple[object, int]]
 _scan = _decoder.scan_once  # type: ignore[attr-defined]
 
+# Thirty thousand numbers fit into a frame, and a call of Python for each would hold
+# everybody up.  So in large frames only those that may be infinite are looked at, by a
+# pattern, which is no faster where the frame is small.
+SMALL = 1024
+_plain_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_LARGE_NUMBERS = (b"0" * 200, b"e000", b"e+000")
+_MAYBE_INFINITE = re.compile(
+    r"(?<![\d.+\-eE])-?(?=\d{200}|[\d.]*+[eE]\+?\d{3})[\d.]*+(?:[eE][+-]?\d++)?", re.A
+)
+# One that is cut off goes on to the end: so each character is looked at once.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
-# Every pair, those of a key given twice included.
-_all_pairs = json.JSONDecoder(object_pairs_hook=lambda pairs: pairs)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
+_NO_HALF_ESCAPED = re.compile(
+    r"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])"
+    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
+)
+"""Matches the whole of a JSON text that has no lone surrogate in any string."""
 
 
 def decode_object(payload: bytes | bytearray) -> dict[str, object]:
@@ -79,24 +97,29 @@ def decode_object(payload: bytes | bytearray) -> dict[str, object]:
     except UnicodeDecodeError:
         raise Malformed("the frame is not UTF-8") from None
     # Brackets in strings count too: only where there are many is a closer look due.
-    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+    if text.count("{") + text.count("[") > MAX_DEPTH and _too_deep(text):
         raise Malformed(f"the frame nests deeper than {MAX_DEPTH}")
     try:
-        # decode() looks for white space around the object, in Python code: slower
-        # than the object itself, and needed only where there is any.
-        value, end = _scan(text, 0) if text[:1] == "{" else (None, 0)
-        if end != len(text):
-            value = _decoder.decode(text)
+        if len(text) > SMALL:
+            value: object = _plain_decoder.decode(text)
+            _check_numbers(payload, text)
+        else:
+            # decode() looks for white space around the object, in Python code: slower
+            # than the object itself, and needed only where there is any.
+            value, end = _scan(text, 0) if text[:1] == "{" else (None, 0)
+            if end != len(text):
+                value = _decoder.decode(text)
     except (ValueError, StopIteration, RecursionError):
         # ValueError is also an integer of more digits than Python likes to read.
         raise Malformed("the frame is not JSON") from None
     if type(value) is not dict:
         raise Malformed("the frame is not a JSON object")
-    # Strict UTF-8 has no surrogate: one can only have come in as an escape.
+    # Strict UTF-8 has no surrogate: one can only have come in as an escape.  The text
+    # is looked at, as of a key given twice the first is in no object.
     if (
         "\\u" in text
         and _SURROGATE_ESCAPE.search(text)
-        and _has_surrogate(_all_pairs.decode(text))
+        and _NO_HALF_ESCAPED.fullmatch(text) is None
     ):
         raise Surrogate(value)
     return value
@@ -144,7 +167,7 @@ def _invalid(text: str, value: dict[str, object]) -> Invalid:
         kind in ("say", "whisper")
         and type(ref) is str
         and 0 < len(ref) <= MAX_REF
-        and not _has_surrogate(ref)
+        and _HALF.search(ref) is None
     )
     return requests.Invalid(
         "malformed",
@@ -154,34 +177,28 @@ def _invalid(text: str, value: dict[str, object]) -> Invalid:
     )
 
 
-def _depth(text: str) -> int:
-    """Return how deep *text* nests, strings left aside; linear in its length."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "}]":
-            depth -= 1
-    return deepest
+def _too_deep(text: str) -> bool:
+    """Tell whether *text* nests too deep, strings left aside, where it is JSON."""
+    bare = _STRING.sub("", text).encode()
+    left = bare.translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        # The innermost go, of all branches at once.
+        before, left = left, left.replace(b"[]", b"")
+        if len(left) == len(before):
+            break
+    # What is left without a pair is no JSON, whoever says so.
+    return b"[]" in left or left.count(b"[") > MAX_DEPTH
 
 
-def _has_surrogate(value: object) -> bool:
-    if type(value) is str:
-        return not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)
-    if isinstance(value, (list, tuple)):
-        return any(map(_has_surrogate, value))
-    return False
+def _check_numbers(payload: bytes | bytearray, text: str) -> None:
+    """Raise ``Malformed`` where a number in the JSON *text* is too large.
+
+    *payload* is the same in UTF-8.
+    """
+    alike = payload.translate(_DIGITS_ALIKE)
+    if any(number in alike for number in _LARGE_NUMBERS):
+        for found in _MAYBE_INFINITE.findall(_STRING.sub("", text)):
+            _finite(found)
 
 
 Fields = dict[str, object]

@@ -173,6 +173,7 @@ class FakeFace:
         self.lines: list[str] = []
         self.speech: list[str] = []
         self.prompted = ""
+        self.secret = False
 
     def open(self) -> None:
         self.opened = self.listening = True
@@ -185,8 +186,8 @@ class FakeFace:
         if speech:
             self.speech += lines
 
-    def prompt(self, text: str) -> None:
-        self.prompted = text
+    def prompt(self, text: str, secret: bool = False) -> None:
+        self.prompted, self.secret = text, secret
 
     def close(self) -> None:
         self.opened = self.listening = False

@@ -18,6 +18,7 @@ from chatroom.client.client import (
     SIGNAL_PATIENCE,
     Client,
 )
+from chatroom.client.connection import Connection, Target
 from chatroom.client.frames import Fields
 from chatroom.client.options import Options
 from chatroom.client.render import Renderer
@@ -47,6 +48,7 @@ HISTORY: Fields = {
     "more": False,
 }
 GIVE_UP = 20.0
+WRONG: Fields = {"type": "error", "code": "password", "text": "that is not it"}
 TAKEN: Fields = {"type": "error", "code": "nick-taken", "text": "anna is taken"}
 
 
@@ -273,10 +275,121 @@ def test_a_script_is_not_asked(
         assert stay.outcome() == "127.0.0.1:99 does not let you in: anna is taken"
 
 
-@pytest.mark.parametrize("code", ["full", "version", "banned", "password", "timeout"])
+@pytest.mark.parametrize("code", ["full", "version", "banned", "timeout"])
 def test_other_refusals_are_final(stay: Stay, code: str) -> None:
     stay.hear({"type": "error", "code": code, "text": "no\x1b\nway"})
     assert stay.outcome() == "127.0.0.1:99 does not let you in: no␛␊way"
+
+
+# -- the password ---------------------------------------------------------------
+
+
+def answer(stay: Stay, line: str) -> Fields:
+    """Answer what is asked; give the hello that follows."""
+    stay.client.entered(line)
+    stay.loop.tick(1)
+    stay.server.accept()
+    (hello,) = stay.sent()
+    return hello
+
+
+def test_who_is_asked_for_a_password_gives_it_unseen(stay: Stay) -> None:
+    assert "password" not in stay.sent()[0]
+    stay.hear(WRONG)
+    assert (stay.face.prompted, stay.face.secret) == ("password: ", True)
+    assert stay.face.opened
+    assert stay.face.shown.endswith("that is not it")
+    stay.client.entered("")
+    assert answer(stay, " sesame")["password"] == " sesame"
+    assert stay.face.secret, "it may be typed once more"
+    stay.client.entered("sesame, sesame")
+    stay.hear(WRONG)
+    assert answer(stay, "please")["password"] == "please"
+    stay.server.welcome()
+    stay.tick()
+    assert (stay.face.prompted, stay.face.secret) == ("[lobby] anna> ", False)
+    assert "sesame" not in stay.face.shown
+    assert stay.sent() == [], "what was typed meanwhile is not said"
+    stay.client.entered("hello")
+    assert stay.sent()[0]["text"] == "hello"
+
+
+def test_it_is_shown_again_when_coming_back(stay: Stay) -> None:
+    stay.hear(WRONG)
+    answer(stay, "sesame")
+    stay.server.welcome()
+    stay.tick()
+    stay.cut()
+    assert stay.come_back()["password"] == "sesame"
+    stay.hear(WRONG)
+    assert stay.outcome() == "127.0.0.1:99 does not let you in: that is not it"
+
+
+def test_it_is_asked_for_five_times_at_most(stay: Stay) -> None:
+    for number in range(MAX_QUESTIONS):
+        stay.hear(WRONG)
+        assert not stay.over
+        answer(stay, f"guess {number}")
+    stay.hear(WRONG)
+    assert stay.outcome() == "127.0.0.1:99 does not let you in: that is not it"
+
+
+def test_a_nick_can_be_asked_for_as_well(stay: Stay) -> None:
+    stay.hear(WRONG)
+    answer(stay, "sesame")
+    stay.hear(TAKEN)
+    assert (stay.face.prompted, stay.face.secret) == ("nick: ", False)
+    hello = answer(stay, "anne")
+    assert (hello["nick"], hello["password"]) == ("anne", "sesame")
+
+
+def test_no_password_is_that_long(stay: Stay) -> None:
+    stay.hear(WRONG)
+    stay.client.entered("ä" * 513)
+    assert "at most 1024 bytes" in stay.face.shown
+    assert stay.face.secret
+    assert answer(stay, "ä" * 512)["password"] == "ä" * 512
+
+
+@pytest.mark.parametrize("quitting", ["leave", "input_ended"])
+def test_who_does_not_want_to_tell_has_not_joined(stay: Stay, quitting: str) -> None:
+    stay.hear(WRONG)
+    getattr(stay.client, quitting)()
+    assert stay.outcome() == "you have not joined the chat"
+
+
+def test_a_script_is_not_asked_for_a_password(
+    loop: Loop, clock: FakeClock, server: FakeServer
+) -> None:
+    for stay in make_stay(loop, clock, server, FakeFace(interactive=False)):
+        stay.hear(WRONG)
+        assert stay.outcome() == "127.0.0.1:99 does not let you in: that is not it"
+
+
+def test_no_password_is_sent_in_the_open(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "open", lambda self, targets: pytest.fail())
+    elsewhere: list[Target] = [
+        (socket.AF_INET, ("127.0.0.1", 9)),
+        (socket.AF_INET6, ("fe80::1%eth0", 9, 0, 1)),
+    ]
+    client = Client(loop, Options("there", 9), elsewhere, Renderer(), password="sesame")
+    client.face = FakeFace()
+    client.start()
+    loop.tick(0)
+    with pytest.raises(ConnectError, match=r"there:9 would go .*: use --tls"):
+        client.outcome()
+
+
+def test_nobody_is_asked_for_one_that_would_be_sent_in_the_open(
+    loop: Loop, clock: FakeClock, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.client.client.is_loopback", lambda address: False)
+    for stay in make_stay(loop, clock, server, FakeFace()):
+        stay.hear(WRONG)
+        assert str(stay.outcome()).endswith("in plain text: use --tls")
+        assert not stay.face.opened
 
 
 # -- talking --------------------------------------------------------------------

@@ -2,8 +2,14 @@
 
 import errno
 import os
+import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +21,15 @@ from chatroom.client.connection import (
     resolve,
 )
 from chatroom.client.frames import Fields
+from chatroom.client.options import Options
+from chatroom.client.security import make_security
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.loop import Loop
+from chatroom.net.tls import server_context
+from chatroom.wire.sniff import Dialect, farewell
 from tests.client.fakes import FakeClock, FakeServer, tick_until
 from tests.support.peer import encode, pack
+from tests.support.tls import CERT, KEY, OTHER_CERT
 
 
 class FakeUser:
@@ -362,3 +373,182 @@ def test_while_we_do_not_read_silence_is_ours(
     assert not user.frames
     opened.resume_reading()
     tick_until(loop, lambda: user.frames)
+
+
+# -- over TLS -------------------------------------------------------------------
+
+PIN = sha256(ssl.PEM_cert_to_DER_cert(Path(CERT).read_text())).digest()
+WRONG_PIN = sha256(ssl.PEM_cert_to_DER_cert(Path(OTHER_CERT).read_text())).digest()
+
+
+class Far:
+    """The server's end of TLS, over one blocking connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setblocking(False)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = server_context(CERT, KEY)
+        self._object = context.wrap_bio(self._in, self._out, server_side=True)
+        self.frames = b""
+        self.alert: ssl.SSLError | None = None
+
+    def step(self) -> bool:
+        """Answer what has come; tell whether frames did."""
+        try:
+            self._in.write(self._sock.recv(65536))
+        except BlockingIOError:
+            return False
+        try:
+            self._object.do_handshake()
+            self.frames += self._object.read(65536)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self.alert = error
+        self.flush()
+        return bool(self.frames)
+
+    def send(self, data: bytes) -> None:
+        """Send this."""
+        self._object.write(data)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send the records that are made."""
+        self._sock.sendall(self._out.read())
+
+
+@contextmanager
+def secure(
+    loop: Loop, user: FakeUser, server: FakeServer, **options: Any
+) -> Iterator[Connection]:
+    """A connection to `server` that speaks TLS, as far as the kernel has it."""
+    security = make_security(Options("localhost", tls=True, **options))
+    connection = Connection(loop, user, "the-server", security)
+    connection.open(targets(server))
+    loop.tick(1)
+    server.accept()
+    yield connection
+    connection.close()
+
+
+def shake(loop: Loop, user: FakeUser, server: FakeServer) -> Far:
+    """Do the handshake, to its end or its failure."""
+    assert server.peer is not None
+    far = Far(server.peer)
+
+    def done() -> bool:
+        far.step()
+        return bool(user.connections or user.losses)
+
+    tick_until(loop, done)
+    return far
+
+
+@pytest.mark.parametrize("trust", [{"tls_ca": CERT}, {"tls_fingerprint": PIN}])
+def test_frames_go_both_ways_over_tls(
+    loop: Loop, user: FakeUser, server: FakeServer, trust: dict[str, Any]
+) -> None:
+    with secure(loop, user, server, **trust) as connection:
+        connection.send({"type": "say", "text": "too early"})
+        assert not user.connections
+        far = shake(loop, user, server)
+        assert (user.connections, user.losses) == (1, [])
+        connection.send({"type": "ping"})
+        far.send(encode("pong"))
+        tick_until(loop, lambda: user.frames)
+        tick_until(loop, far.step)
+        assert far.frames == encode("ping")
+        server.hang_up()
+        tick_until(loop, lambda: user.losses)
+    assert str(user.losses[0]).startswith("the connection to the-server is lost: ")
+
+
+@pytest.mark.parametrize(
+    ("trust", "why"),
+    [
+        ({}, r"not to be trusted: self.signed.*; see --tls-ca and --tls-fingerprint"),
+        ({"tls_ca": OTHER_CERT}, "not to be trusted: .*; see --tls-ca and .*"),
+        ({"tls_fingerprint": WRONG_PIN}, f"another one, .* fingerprint {PIN.hex()}"),
+    ],
+)
+def test_a_server_that_is_not_the_one_that_is_meant(
+    loop: Loop, user: FakeUser, server: FakeServer, trust: dict[str, Any], why: str
+) -> None:
+    with secure(loop, user, server, **trust):
+        far = shake(loop, user, server)
+        (error,) = user.losses
+        assert not user.connections
+        assert re.match(f"cannot connect to the-server: .*{why}$", str(error))
+        assert isinstance(error, ConnectError)
+        assert not far.frames
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (encode("error", code="malformed", text="?"), "not seem to speak TLS"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not seem to speak TLS"),
+        (farewell(Dialect.TLS), "not seem to speak TLS"),
+        (b"", "not seem to speak TLS"),
+        (bytes((21, 3, 3, 0, 2, 2, 70)), "TLS: .*protocol version"),
+    ],
+)
+def test_a_server_without_tls(
+    loop: Loop, user: FakeUser, server: FakeServer, answer: bytes, why: str
+) -> None:
+    with secure(loop, user, server):
+        assert server.peer is not None
+        server.peer.recv(65536)
+        server.send_raw(answer)
+        server.peer.shutdown(socket.SHUT_WR)
+        tick_until(loop, lambda: user.losses)
+        assert not user.connections
+        assert re.search(f"cannot connect to the-server: .*{why}", str(user.losses[0]))
+
+
+def test_the_time_to_connect_is_for_the_handshake_too(
+    loop: Loop, user: FakeUser, server: FakeServer, clock: FakeClock
+) -> None:
+    began = clock.time
+    with secure(loop, user, server):
+        clock.time = began + CONNECT_TIMEOUT - 0.1
+        loop.tick(0)
+        loop.tick(0)
+        assert not user.losses
+        clock.time = began + CONNECT_TIMEOUT
+        tick_until(loop, lambda: user.losses)
+        assert "no answer for 10 s" in str(user.losses[0])
+    assert not loop.timers
+
+
+def test_a_handshake_that_the_user_ends_is_not_told(
+    loop: Loop, user: FakeUser, server: FakeServer
+) -> None:
+    with secure(loop, user, server) as connection:
+        connection.pause_reading()
+        connection.close()
+        loop.tick(0)
+        loop.tick(0)
+    assert not user.losses
+    assert not loop.timers
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("Example.org.", "Example.org"), ("fe80::1%eth0", "fe80::1"), ("::1", "::1")],
+)
+def test_who_the_server_has_to_be(host: str, name: str) -> None:
+    security = make_security(Options(host, tls=True, tls_ca=CERT))
+    assert security is not None
+    assert (security.name, security.pin) == (name, None)
+    assert security.context.check_hostname
+
+
+def test_what_cannot_be_used_is_one_line() -> None:
+    assert make_security(Options()) is None
+    with pytest.raises(ConnectError, match=r"cannot use .*: No such file"):
+        make_security(Options(tls=True, tls_ca="/nowhere"))
+    with pytest.raises(ConnectError, match="no name for TLS"):
+        make_security(Options(".a", tls=True))

@@ -29,6 +29,14 @@ KEYS = st.lists(
 ).map(b"".join)
 
 
+def test_a_line_can_be_forgotten() -> None:
+    editor = LineEditor()
+    editor.feed(b"one\x1b[")
+    editor.clear()
+    assert editor.text == ""
+    assert editor.feed(b"Atwo\r") == [Entered("two")], "within a sequence, too"
+
+
 def typed(*chunks: bytes) -> tuple[list[Event], str]:
     """What comes of it, and what stands in the line then."""
     editor = LineEditor()

@@ -43,9 +43,41 @@ def test_all_options() -> None:
     assert read_options(argv) == Options("h", 1, "éva", "tea", True, 1.5)
 
 
+DIGEST = "0aF9" * 16
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--tls"], Options(tls=True)),
+        (["--tls-ca", "f"], Options(tls=True, tls_ca="f")),
+        (
+            ["--tls-fingerprint", DIGEST],
+            Options(tls=True, tls_fingerprint=bytes.fromhex(DIGEST)),
+        ),
+        (
+            ["--tls", "--tls-fingerprint", ":".join(DIGEST.upper())],
+            Options(tls=True, tls_fingerprint=bytes.fromhex(DIGEST)),
+        ),
+        (["--password-file", "f"], Options(password_file="f")),
+    ],
+)
+def test_secrets(argv: list[str], expected: Options) -> None:
+    assert read_options(argv) == expected
+
+
 @pytest.mark.parametrize(
     ("argv", "word"),
     [
+        (["--tls-fingerprint", DIGEST[1:]], "64 hexadecimal digits"),
+        (["--tls-fingerprint", DIGEST + "00"], "64 hexadecimal digits"),
+        (["--tls-fingerprint", "x" + DIGEST[1:]], "64 hexadecimal digits"),
+        (["--tls-fingerprint", "١" * 64], "64 hexadecimal digits"),
+        (["--tls-fingerprint=--"], "--tls-fingerprint"),
+        (["--tls-fingerprint", DIGEST, "--tls-ca", "f"], "--tls-ca"),
+        (["--tls-ca", ""], "--tls-ca"),
+        (["--tls-ca=--"], "--tls-ca"),
+        (["--password-file", ""], "--password-file"),
         (["--nick", "two words"], "nick"),
         (["--nick", "\ud800"], "nick"),
         (["--nick", ""], "nick"),

@@ -1,10 +1,15 @@
 """Lines in and lines out: pipes, files and /dev/null."""
 
 import os
+import pty
+import select
+import signal
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +25,7 @@ from chatroom.client.plain import (
 )
 from chatroom.net.loop import Loop
 from tests.client.fakes import FakeOwner, tick_until
+from tests.support.waiting import PATIENCE
 
 # -- lines ----------------------------------------------------------------------
 
@@ -335,3 +341,96 @@ def test_what_cannot_be_read_is_told(loop: Loop, bench: Bench, tmp_path: Path) -
         face.close()
     finally:
         os.close(directory)
+
+
+# -- what is secret -------------------------------------------------------------
+
+
+@dataclass
+class DumbTerminal:
+    """A face on a terminal that can only print, and the other end of it."""
+
+    face: Plain
+    owner: FakeOwner
+    master: int
+    slave: int
+
+    def see(self, expected: bytes) -> None:
+        """Read what has been written to it: this, and nothing else."""
+        data = b""
+        while len(data) < len(expected):
+            ready, _, _ = select.select([self.master], [], [], PATIENCE)
+            assert ready, f"nothing more; so far {data!r}"
+            data += os.read(self.master, 65536)
+        assert data == expected
+
+    @property
+    def settings(self) -> list[Any]:
+        """Its settings now."""
+        found: list[Any] = termios.tcgetattr(self.slave)
+        return found
+
+
+@pytest.fixture
+def dumb(loop: Loop) -> Iterator[DumbTerminal]:
+    """A face that is open, on a terminal."""
+    master, slave = pty.openpty()
+    owner = FakeOwner()
+    face = Plain(loop, owner, True, (slave, slave, slave))
+    face.open()
+    yield DumbTerminal(face, owner, master, slave)
+    face.close()
+    os.close(slave)
+    os.close(master)
+
+
+def test_a_secret_is_asked_for_unseen(loop: Loop, dumb: DumbTerminal) -> None:
+    before = dumb.settings
+    dumb.face.prompt("nick: ")  # Which is no line, and is not shown.
+    os.write(dumb.master, b"before")
+    dumb.see(b"before")
+    dumb.face.prompt("password: ", True)
+    dumb.see(b"password: ")
+    os.write(dumb.master, b"sesame\n")
+    tick_until(loop, lambda: dumb.owner.lines)
+    assert dumb.owner.lines == ["sesame"]
+    dumb.face.prompt("", True)
+    dumb.face.prompt("> ")
+    assert dumb.settings == before
+    os.write(dumb.master, b"x\n")
+    tick_until(loop, lambda: len(dumb.owner.lines) == 2)
+    assert dumb.owner.lines == ["sesame", "x"]
+    dumb.see(b"\r\nx\r\n")
+
+
+def test_the_terminal_shows_again_what_is_typed_at_the_end(dumb: DumbTerminal) -> None:
+    before = dumb.settings
+    dumb.face.prompt("password: ", True)
+    assert dumb.settings != before
+    dumb.face.close()
+    assert dumb.settings == before
+
+
+def test_who_stops_it_and_goes_on_types_unseen_again(
+    loop: Loop, dumb: DumbTerminal
+) -> None:
+    before = dumb.settings
+    dumb.face.prompt("password: ", True)
+    hidden = dumb.settings
+    termios.tcsetattr(dumb.slave, termios.TCSANOW, before)
+    os.kill(os.getpid(), signal.SIGCONT)
+    tick_until(loop, lambda: dumb.settings == hidden)
+    dumb.face.prompt("> ")
+    os.kill(os.getpid(), signal.SIGCONT)
+    loop.tick(0)
+    loop.tick(0)
+    assert dumb.settings == before
+
+
+def test_a_terminal_that_has_gone_is_no_crash(loop: Loop, pipes: list[Pipe]) -> None:
+    stdin, stdout, stderr = pipes
+    descriptors = (stdin.reader, stdout.writer, stderr.writer)
+    face = Plain(loop, FakeOwner(), True, descriptors)
+    face.prompt("password: ", True)
+    assert (stdout.read(), stderr.read()) == (b"", b"password: ")
+    face.close()

@@ -628,3 +628,13 @@ def test_many_plays(kind: bool) -> None:
         except Exception as error:
             error.add_note(f"seed {seed}")
             raise
+
+
+def test_a_password_is_in_every_hello_that_has_one() -> None:
+    session = Session()
+    assert "password" not in session.hello("anna", "tea")
+    assert session.hello("anna", "tea", "")["password"] == ""
+    session.receive("welcome", WELCOME)
+    session.disconnected()
+    hello = session.hello("anna", "tea", "sesame")
+    assert (hello["session"], hello["password"]) == ("secret", "sesame")

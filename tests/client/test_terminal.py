@@ -231,3 +231,20 @@ def test_what_waits_is_printed_before_the_end(opened: Bench) -> None:
     opened.face.flush()
     assert opened.read() == f"{CLEAR}KICKED\r\n"
     assert opened.settings == opened.before
+
+
+def test_what_is_secret_is_not_shown(opened: Bench) -> None:
+    opened.type("before")
+    opened.read()
+    opened.face.prompt("password: ", True)
+    assert opened.read() == "\rpassword: \x1b[K"
+    opened.type("sesame\x7f")
+    opened.face.show(["news"], False)
+    assert opened.read() == f"{CLEAR}news\r\npassword: "
+    opened.type("\r")
+    assert opened.owner.lines == ["sesam"]
+    opened.type("more")
+    opened.face.prompt("> ")
+    assert opened.read() == "\r> \x1b[K"
+    opened.type("x\r")
+    assert opened.owner.lines == ["sesam", "x"]

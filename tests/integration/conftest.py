@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 import pytest
 
+from tests.support.leaks import allow
 from tests.support.server import Server
 
 
@@ -40,6 +41,10 @@ class Shared:
             log = self._directory / f"server-{self._starts}.log"
             self._server = Server(*self._options, log=log)
             self._server.start()
+            # Its stdout stays open from one test to the next.
+            stdout = self._server.process.stdout
+            assert stdout is not None
+            allow(stdout.fileno())
         return self._server
 
     def finish(self) -> None:

@@ -114,7 +114,16 @@ def test_the_second_signal_ends_it_at_once(
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGHUP, signal.SIGPIPE, signal.SIGWINCH, signal.SIGCONT]
+    "number",
+    [
+        signal.SIGHUP,
+        signal.SIGPIPE,
+        signal.SIGWINCH,
+        signal.SIGCONT,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGXFSZ,
+    ],
 )
 def test_signals_that_end_nothing(start: Start, number: signal.Signals) -> None:
     server = start()

@@ -93,6 +93,8 @@ class Client:
         """Whether a clean end has come."""
         self.reading = True
         """Set it to ``False`` for one that takes nothing."""
+        self.may_be_reset = False
+        """Whether an end that is not clean is one too."""
         self._taken = 0
 
     def send(self, kind: str, **fields: object) -> None:
@@ -115,6 +117,10 @@ class Client:
                 data = self.sock.recv(min(65536, most - got))
             except BlockingIOError:
                 break
+            except ConnectionResetError:
+                if not self.may_be_reset:
+                    raise
+                data = b""
             self.ended = not data
             self.received += data
             got += len(data)

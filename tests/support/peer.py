@@ -10,12 +10,14 @@ import itertools
 import json
 import re
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from tests.support.secured import SecuredSocket
 from tests.support.waiting import PATIENCE
 
 MAX_FRAME = 65536
@@ -116,7 +118,13 @@ def check_shape(frame: Frame) -> None:
 class Peer:
     """One connection to the server, blocking, with a deadline on everything."""
 
-    def __init__(self, address: tuple[str, int], *, rcvbuf: int | None = None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        rcvbuf: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         if rcvbuf is not None:
@@ -126,6 +134,8 @@ class Peer:
             self.sock.connect(address)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.local: tuple[str, int] = self.sock.getsockname()[:2]
+            if tls is not None:
+                self._secure(tls)
         except BaseException:
             self.sock.close()
             raise
@@ -143,6 +153,17 @@ class Peer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _secure(self, context: ssl.SSLContext) -> None:
+        secured = SecuredSocket(self.sock, context)
+        secured.shake()
+        self.sock = cast(socket.socket, secured)
+
+    @property
+    def tls(self) -> SecuredSocket:
+        """Its end of TLS, which it has to speak."""
+        assert isinstance(self.sock, SecuredSocket)
+        return self.sock
 
     # Sending
 

@@ -9,6 +9,7 @@ import os
 import resource
 import select
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -172,17 +173,28 @@ class Server:
         """The first address it listens on."""
         return self.addresses[0]
 
-    def peer(self, *, rcvbuf: int | None = None, listener: int = 0) -> Peer:
+    def peer(
+        self,
+        *,
+        rcvbuf: int | None = None,
+        listener: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> Peer:
         """Connect, and say nothing yet."""
-        peer = Peer(self.addresses[listener], rcvbuf=rcvbuf)
+        peer = Peer(self.addresses[listener], rcvbuf=rcvbuf, tls=tls)
         self.peers.append(peer)
         return peer
 
     def member(
-        self, stem: str = "nick", *, rcvbuf: int | None = None, **fields: object
+        self,
+        stem: str = "nick",
+        *,
+        rcvbuf: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        **fields: object,
     ) -> Peer:
         """Connect and join, with a nick of its own that begins with `stem`."""
-        peer = self.peer(rcvbuf=rcvbuf)
+        peer = self.peer(rcvbuf=rcvbuf, tls=tls)
         peer.hello(fresh(stem), **fields)
         return peer
 
@@ -265,7 +277,7 @@ class Server:
         )
 
     def check_answers(self) -> None:
-        """A new client is still answered."""
+        """A new client is still answered, whatever it is told."""
         with Peer(self.address) as peer:
             peer.send("hello", version=1)
             peer.recv()

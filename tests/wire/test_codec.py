@@ -6,7 +6,9 @@ and the oracle for arbitrary ones all come from it.
 
 import json
 import re
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, get_args
 
 import pytest
@@ -350,6 +352,68 @@ def test_a_very_long_type_is_not_told_back_whole() -> None:
     assert isinstance(found, Invalid)
     assert found.code == "unknown-type"
     assert len(found.text) < 200
+
+
+# What a frame costs: the largest comes from anybody, and there may be many at once.
+# Lines of Python are counted, as nothing here goes by a clock.
+
+
+def filled(unit: str, head: str = '{"type":"say","text":"hi","x":[') -> bytes:
+    """Write a frame of the largest size that holds as many of *unit* as fit."""
+    count = (MAX_FRAME - len(head) - 2) // (len(unit.encode()) + 1)
+    return f"{head}{','.join([unit] * count)}]}}".encode()
+
+
+def lines_run(payload: bytes) -> int:
+    """Return how many lines of Python it takes to decode *payload*."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if not frame.f_code.co_filename.endswith("codec.py"):
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        decode(payload)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        filled("1"),
+        filled("1.5"),
+        filled("-1e9"),
+        filled("[]"),
+        filled("{}"),
+        filled('{"a":0}'),
+        filled("[[[[]]]]"),
+        filled("null"),
+        filled('"["'),
+        filled('"\\ud83d\\ude00"'),
+        filled('"\\\\","é"', '{"type":"say","text":"\\ud83d\\ude00","x":['),
+        filled('{"\\ud83d\\ude00":"\\ud83d\\ude00"}'),
+        b"[" * MAX_FRAME,
+        b'{"a":' * (MAX_FRAME // 5),
+        b"[" * (MAX_FRAME // 2) + b"]" * (MAX_FRAME // 2),
+    ],
+    ids=lambda payload: payload[31:51].decode(errors="replace"),
+)
+def test_the_largest_frame_is_no_work_for_python(payload: bytes) -> None:
+    assert len(payload) <= MAX_FRAME
+    assert lines_run(payload) < 150
+
+
+def test_large_numbers_are_looked_at_one_by_one_and_only_they() -> None:
+    few = lines_run(filled("1e99", '{"type":"say","text":"1e999","x":['))
+    assert few < 100
+    assert lines_run(filled("1e300")) < MAX_FRAME
 
 
 def expected(value: object) -> str:

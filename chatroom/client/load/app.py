@@ -68,8 +68,9 @@ def _play(options: Options, server: ServerProcess | None) -> Result:
     pid = options.pid if server is None else server.pid
     address = options.address if server is None else server.address
     assert address is not None
+    target = _target(address)
     loop = PreciseLoop(monotonic)
-    swarm = Swarm(loop, _target(address))
+    swarm = Swarm(loop, target)
     try:
         usage = Usage(pid) if pid is not None else None
         run = Run(options, loop, swarm, usage, _progress(options))
