@@ -12,8 +12,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from tests.bench.history import at, compare
+from tests.bench.hostile import (
+    STALL,
+    beside_stalled,
+    fan_out,
+    member_memory,
+    secured,
+)
 from tests.bench.measure import (
     ON_DISK,
     OURS,
@@ -28,6 +36,7 @@ from tests.bench.measure import (
     ratio,
     steady,
 )
+from tests.fuzz.load import MIB, beside_hostiles
 
 CPU_SECONDS = 3.0
 """Processor time that each server uses for a row, at least."""
@@ -211,6 +220,61 @@ def storm(effort: Effort) -> list[Line]:
     ]
 
 
+def tls(effort: Effort) -> list[Line]:
+    """Measure what TLS takes off the throughput, and what a member costs with it."""
+    plain, sealed = [], []
+    for _ in range(effort.rounds):
+        plain.append(fan_out(None, effort.seconds))
+        sealed.append(fan_out(secured(), effort.seconds))
+    beside = median(b / a for a, b in zip(plain, sealed, strict=True))
+    come, heard = member_memory(secured(), 250)
+    return [
+        Line("plain, deliveries a CPU second", f"{median(plain):,.0f}"),
+        Line("TLS, deliveries a CPU second", f"{median(sealed):,.0f}"),
+        Line("TLS beside plain", f"{beside:.2f}"),
+        Line("RSS of a plain member", f"{member_memory(None, 250)[1]:,.0f} bytes"),
+        Line("RSS of a TLS member", f"{come:,.0f} bytes"),
+        Line("RSS of a TLS member who has heard 200 texts", f"{heard:,.0f} bytes"),
+    ]
+
+
+def stalled(effort: Effort) -> list[Line]:
+    """Measure what 50 members feel of 50 who read nothing, beside 100 who all read."""
+    seconds = max(2 * STALL, 5 * effort.seconds)
+    rounds = [
+        (
+            beside_stalled(50, 50, seconds),
+            beside_stalled(100, 0, seconds).p99,
+            beside_stalled(50, 0, seconds).p99,
+        )
+        for _ in range(effort.rounds)
+    ]
+    gone = min(found.gone for found, *_ in rounds)
+    longest = max(found.longest for found, *_ in rounds)
+    return [
+        Line("p99", f"{1e3 * median(found.p99 for found, *_ in rounds):.2f} ms"),
+        at_most("p99 ratio", median(f.p99 / all_ for f, all_, _ in rounds), 1.5),
+        Line(
+            "p99 ratio beside 50 alone",
+            f"{median(found.p99 / alone for found, _, alone in rounds):.2f}",
+        ),
+        at_least("stalled ones let go", gone, 50),
+        at_most("after, at most", longest, STALL + 1, " s"),
+    ]
+
+
+def hostile(effort: Effort) -> list[Line]:
+    """Measure what 20 members feel of six kinds of hostile client, 50 connections."""
+    runs = [beside_hostiles(5 * effort.seconds, n) for n in range(effort.rounds)]
+    worst, memory = max(r.worst for r in runs), max(r.memory for r in runs)
+    return [
+        at_most("worst round trip", 1e3 * worst, 250.0, " ms"),
+        Line("p99", f"{1e3 * median(r.p99 for r in runs):.2f} ms"),
+        at_most("RSS", memory / MIB, 256.0, " MiB"),
+        at_most("of the worst case that it prints", memory / runs[0].bound, 1.0),
+    ]
+
+
 ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "crowd": (
         "100 clients, 10 talking, 256 in flight",
@@ -235,6 +299,9 @@ ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "history": ("a million messages on disk", history),
     "memory": ("2000 members", memory),
     "idle": ("10,000 idle members", idle),
+    "tls": ("100 members, all talking, through TLS", tls),
+    "stalled": ("50 of 100 read nothing, 50 texts/s of 3000 bytes", stalled),
+    "hostile": ("20 members at 50 texts/s beside 50 hostile connections", hostile),
     "storm": ("2000 come and go while others talk", storm),
 }
 
