@@ -5,6 +5,7 @@ from below: that something was held back, never that something was quick.
 """
 
 import contextlib
+import re
 import struct
 import time
 
@@ -210,6 +211,31 @@ def test_who_takes_nothing_for_some_time_is_dropped(start: Start) -> None:
     seen = anna.recv_until(lambda frame: frame.type == "left")
     assert seen[-1]["nick"] == stalled.nick
     assert seen[-1]["reason"] == "lost"
+
+
+def test_who_was_dropped_for_it_resumes_without_loss(start: Start) -> None:
+    """With the reason in the log; back again, what was missed is in the history."""
+    server = start("--rate", "0", "--stall-timeout", "0.5", "--max-output", "0")
+    (anna,) = server.crew("anna")
+    stalled = server.member("stalled", rcvbuf=4096, room=anna.history()["room"])
+    anna.expect("joined")
+    for number in range(300):
+        anna.say(f"{number} ".ljust(4000, "x"))
+    anna.recv_until(lambda frame: frame.type == "left")
+    assert re.search(f"nick={stalled.nick} .*unsent, none taken for", server.log())
+    again = server.peer()
+    room = anna.history()["room"]
+    again.send("hello", version=1, session=stalled.session, room=room)
+    assert again.expect("welcome")["nick"] == stalled.nick
+    last_id = again.expect("room")["last_id"]
+    assert last_id == 300
+    heard: list[int] = []
+    while len(heard) < last_id:
+        again.send("history", after=len(heard), limit=200)
+        page = again.expect("history")
+        heard += [message["id"] for message in page["messages"]]
+        assert page["more"] is (len(heard) < last_id)
+    assert heard == list(range(1, 301))
 
 
 def test_a_slow_reader_is_no_stalled_one(start: Start) -> None:
