@@ -229,8 +229,8 @@ def _verify(
         lines.append(f"... and {report.untold} more")
     if not lines:
         lines.append(
-            f"sound: {report.messages} messages in {report.rooms} rooms, "
-            f"{report.sessions} sessions"
+            f"sound: messages {report.messages}, rooms {report.rooms}, "
+            f"sessions {report.sessions}"
         )
     try:
         for line in lines:

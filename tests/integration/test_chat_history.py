@@ -77,7 +77,7 @@ def test_it_shows_what_is_kept_while_the_server_runs(ann: Peer, path: Path) -> N
     assert show(path, "search", "coffee", code=1) == []
     exported = [json.loads(line) for line in show(path, "export")]
     assert exported == ann.history()["messages"]
-    assert show(path, "verify") == ["sound: 3 messages in 1 rooms, 1 sessions"]
+    assert show(path, "verify") == ["sound: messages 3, rooms 1, sessions 1"]
 
 
 def test_no_reader_costs_a_message_or_a_number(
@@ -94,7 +94,7 @@ def test_no_reader_costs_a_message_or_a_number(
         ann.send_raw(burst)
         frames += ann.sync()
     assert ids(frames) == list(range(4, 1004))
-    assert show(path, "verify")[0].startswith("sound: 1003 messages")
+    assert show(path, "verify")[0].startswith("sound: messages 1003,")
     readers[-1].send_signal(signal.SIGINT)
     for reader, code in zip(readers, (0, 0, None, 130), strict=True):
         out, _ = reader.communicate(timeout=PATIENCE)
@@ -282,7 +282,7 @@ def backed_up(folder: Path, before: str) -> None:
         copy = folder / name
         assert copy.stat().st_mode & 0o777 == 0o600
         assert identity(copy) == before
-        assert show(copy, "verify") == ["sound: 3 messages in 1 rooms, 1 sessions"]
+        assert show(copy, "verify") == ["sound: messages 3, rooms 1, sessions 1"]
 
 
 def restored(folder: Path, before: str) -> None:

@@ -113,7 +113,7 @@ def test_a_restart_takes_nothing_away(
     assert say(ann2, "four")["id"] == 4
     ann2.say("SHOUT AGAIN")
     assert ann2.expect("kick")["reason"] == "shouting"
-    assert sound(path).startswith("sound: 4 messages in 1 rooms")
+    assert sound(path).startswith("sound: messages 4, rooms 1")
 
 
 def test_a_session_that_a_kick_ended_stays_ended(
@@ -355,7 +355,7 @@ class Failing:
     def check_file(self, path: Path) -> None:
         """After the end the file is sound and holds nothing that was refused."""
         self.server.stop()
-        assert sound(path).startswith("sound: 10 messages")
+        assert sound(path).startswith("sound: messages 10,")
         with closing(sqlite3.connect(path)) as db:
             rows = db.execute("SELECT text FROM messages ORDER BY id").fetchall()
         assert not [text for (text,) in rows if text.startswith("refused")]
@@ -523,7 +523,7 @@ def test_a_new_room_whose_first_message_failed_is_none(
     bob.hello("bob", room="tea")
     assert say(bob, "first")["id"] == 1
     again.stop()
-    assert sound(path).startswith("sound: 1 messages in 1 rooms")
+    assert sound(path).startswith("sound: messages 1, rooms 1")
 
 
 @pytest.mark.parametrize(
@@ -542,7 +542,7 @@ def test_what_was_refused_is_not_there_after_a_crash(
     again = keeping()
     assert said(again) == [f"kept {number}" for number in range(1, 9)]
     again.stop()
-    assert sound(path).startswith("sound: 8 messages")
+    assert sound(path).startswith("sound: messages 8,")
 
 
 def test_texts_of_two_rooms_are_kept_in_one_order(
@@ -560,4 +560,4 @@ def test_texts_of_two_rooms_are_kept_in_one_order(
         assert ids(frames) == list(range(1, 51))
         assert texts(frames) == [f"{room} {number}" for number in range(50)]
         assert said(server, room) == texts(frames)
-    assert sound(path).startswith("sound: 100 messages in 2 rooms")
+    assert sound(path).startswith("sound: messages 100, rooms 2")

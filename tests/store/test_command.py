@@ -202,7 +202,7 @@ def test_export_keeps_to_times(
 
 
 def test_verify_says_what_it_has_seen(path: Path, show: Shown) -> None:
-    assert show.lines(path, "verify") == ["sound: 5 messages in 2 rooms, 0 sessions"]
+    assert show.lines(path, "verify") == ["sound: messages 5, rooms 2, sessions 0"]
 
 
 def test_verify_tells_each_finding_safely(path: Path, show: Shown) -> None:
