@@ -12,6 +12,9 @@ EXPIRED_CERT = str(HERE / "expired-cert.pem")
 """For the same key."""
 OTHER_CERT = str(HERE / "other-cert.pem")
 OTHER_KEY = str(HERE / "other-key.pem")
+for _key in (KEY, ENCRYPTED_KEY, OTHER_KEY):
+    # A clone has them readable by everybody, which the server warns of.
+    Path(_key).chmod(0o600)
 
 
 def trusting(
