@@ -13,8 +13,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.integration.conftest import Start
 from tests.support import server as support
 from tests.support.peer import Frame, Peer, ids, texts, types
 from tests.support.server import ROOT, Server, run
+from tests.support.strace import failing_calls, traced
 from tests.support.waiting import wait_for
 
 QUIET = ("--rate", "0", "--log-level", "warning")
@@ -359,35 +360,6 @@ class Failing:
         with closing(sqlite3.connect(path)) as db:
             rows = db.execute("SELECT text FROM messages ORDER BY id").fetchall()
         assert not [text for (text,) in rows if text.startswith("refused")]
-
-
-@contextmanager
-def traced(
-    server: Server, calls: str, *more: str, output: Path | str = "/dev/null"
-) -> Iterator[None]:
-    """Have ``strace`` look at these system calls of *server*."""
-    command = ["strace", "-o", str(output), "-p", str(server.pid)]
-    command += ["-e", f"trace={calls}", *more]
-    try:
-        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        pytest.skip("needs strace")
-    assert tracer.stderr is not None
-    with tracer:
-        line = tracer.stderr.readline()
-        if "attached" not in line:
-            tracer.wait()
-            pytest.skip(f"strace cannot: {line}")
-        try:
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.stderr.read()
-
-
-def failing_calls(server: Server, calls: str) -> AbstractContextManager[None]:
-    """Let these system calls of *server* fail as ``strace`` is told."""
-    return traced(server, calls.split(":")[0], "-e", f"inject={calls}")
 
 
 def test_the_lock_of_another_program_refuses_and_holds_nothing_up(

@@ -2,10 +2,7 @@
 
 import contextlib
 import resource
-import signal
 import socket
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,31 +11,9 @@ from tests.integration.conftest import Start
 from tests.support.crowd import Crowd
 from tests.support.peer import Peer, encode, ids
 from tests.support.server import Server
+from tests.support.strace import failing_calls
 from tests.support.tls import CERT, KEY, trusting
 from tests.support.waiting import PATIENCE, fresh, wait_for
-
-
-@contextlib.contextmanager
-def failing_calls(server: Server, calls: str) -> Iterator[None]:
-    """Let these system calls of `server` fail as strace is told."""
-    names = calls.split(":")[0]
-    command = ["strace", "-o", "/dev/null", "-p", str(server.pid)]
-    command += ["-e", f"trace={names}", "-e", f"inject={calls}"]
-    try:
-        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        pytest.skip("needs strace")
-    assert tracer.stderr is not None
-    with tracer:
-        line = tracer.stderr.readline()
-        if "attached" not in line:
-            tracer.wait()
-            pytest.skip(f"strace cannot: {line}")
-        try:
-            yield
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.stderr.read()
 
 
 def chat(anna: Peer, bob: Peer, times: int = 3) -> None:
