@@ -180,12 +180,14 @@ class Terminal:
 
     def _give_back(self) -> None:
         if self._settings is not None:
-            self._set(self._settings)
+            # What was typed of a secret is not for the shell, nor for its screen.
+            when = termios.TCSAFLUSH if self._secret else termios.TCSANOW
+            self._set(self._settings, when)
 
-    def _set(self, mode: list[Any]) -> None:
+    def _set(self, mode: list[Any], when: int = termios.TCSANOW) -> None:
         # termios.error is not an OSError.  It means that the terminal has gone.
         with suppress(termios.error):
-            termios.tcsetattr(self._stdin, termios.TCSANOW, mode)
+            termios.tcsetattr(self._stdin, when, mode)
 
     def _suspend(self) -> None:
         """Stop as Ctrl-Z does elsewhere: with all that the shell has started as one."""

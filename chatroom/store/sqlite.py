@@ -27,18 +27,21 @@ if TYPE_CHECKING:
 
 TRIM_BATCH = 500
 """Messages dropped at once, so that no tick is long."""
-INSERT_BATCH = 16
+INSERT_BATCHES = (64, 8, 1)
 """Messages written by one statement: each statement has a cost of its own."""
 _FAILURES = (sqlite3.Error, ValueError, OverflowError)
 """What SQLite or its binding raises for what cannot be kept."""
 _NO_FAULT = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL))
 """After these the connection is good: nothing of what it wrote is in the file."""
 
-_INSERT_MESSAGE = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)"
-_MANY = ", ".join(
-    f"(?1, ?2 + {n}" + ", ?{}, ?{}, ?{}, ?{})".format(*range(4 * n + 3, 4 * n + 7))
-    for n in range(INSERT_BATCH)
-)
+_INSERT = {
+    size: "INSERT INTO messages VALUES "
+    + ", ".join(
+        f"(?1, ?2 + {n}" + ", ?{}, ?{}, ?{}, ?{})".format(*range(4 * n + 3, 4 * n + 7))
+        for n in range(size)
+    )
+    for size in INSERT_BATCHES
+}
 _SET_LAST_ID = "INSERT OR REPLACE INTO rooms VALUES (?, ?)"
 _SET_SESSION = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 _DROP_SESSION = "DELETE FROM sessions WHERE digest = ?"
@@ -309,19 +312,17 @@ class SqliteStore:
 
 def _insert(db: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
     """Write *rows*, sorted; many of one room, with numbers in a row, at once."""
-    many = _INSERT_MESSAGE.replace("(?, ?, ?, ?, ?, ?)", _MANY)
     start = 0
     while start < len(rows):
-        some = rows[start : start + INSERT_BATCH]
-        if len(some) == INSERT_BATCH and some[0][0] == some[-1][0]:
-            values = [*some[0][:2]]
-            for row in some:
-                values += row[2:]
-            db.execute(many, values)
-            start += INSERT_BATCH
-        else:
-            db.execute(_INSERT_MESSAGE, some[0])
-            start += 1
+        for size in INSERT_BATCHES:
+            some = rows[start : start + size]
+            if len(some) == size and some[0][0] == some[-1][0]:
+                break
+        values = [*some[0][:2]]
+        for row in some:
+            values += row[2:]
+        db.execute(_INSERT[len(some)], values)
+        start += len(some)
 
 
 def _row(session: Session, now: float, wall: int) -> tuple[object, ...]:

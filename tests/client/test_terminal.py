@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import termios
@@ -15,6 +16,7 @@ import pytest
 from chatroom.client.terminal import Terminal
 from chatroom.net.loop import Loop
 from tests.client.fakes import FakeOwner, tick_until
+from tests.support.waiting import PATIENCE
 
 CLEAR = "\r\x1b[K"
 
@@ -248,3 +250,14 @@ def test_what_is_secret_is_not_shown(opened: Bench) -> None:
     assert opened.read() == "\r> \x1b[K"
     opened.type("x\r")
     assert opened.owner.lines == ["sesam", "x"]
+
+
+def test_half_a_secret_is_not_left_for_the_shell(opened: Bench) -> None:
+    opened.face.prompt("password: ", True)
+    opened.read()
+    os.write(opened.master, b"sesame")
+    ready, _, _ = select.select([opened.slave], [], [], PATIENCE)
+    assert ready
+    opened.face.close()
+    os.write(opened.master, b"ls\n")
+    assert os.read(opened.slave, 100) == b"ls\n"

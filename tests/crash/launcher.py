@@ -230,8 +230,8 @@ def reuse_an_id() -> None:
         return load(self, *args)
 
     _put(sqlite.SqliteStore, "load_sessions", forgetful)
-    insert = sqlite._INSERT_MESSAGE.replace("INSERT", "INSERT OR REPLACE")
-    _put(sqlite, "_INSERT_MESSAGE", insert)
+    for size, insert in sqlite._INSERT.items():
+        sqlite._INSERT[size] = insert.replace("INSERT", "INSERT OR REPLACE")
 
 
 def skip_a_number() -> None:

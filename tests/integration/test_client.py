@@ -445,6 +445,12 @@ class Typist:
         found: list[Any] = termios.tcgetattr(self.slave)
         return found
 
+    @property
+    def slept(self) -> int:
+        """How often the client has waited for something to happen."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
     def type(self, keys: str | bytes) -> None:
         """Press these keys."""
         os.write(self.master, keys.encode() if isinstance(keys, str) else keys)
