@@ -16,8 +16,9 @@ from functools import partial
 from chatroom.client.client import Client
 from chatroom.client.connection import Target, resolve
 from chatroom.client.face import Face
+from chatroom.client.lines import Paint
 from chatroom.client.options import Options, read_options
-from chatroom.client.render import JsonRenderer, Paint, Renderer
+from chatroom.client.render import JsonRenderer, Renderer
 from chatroom.client.security import Security, make_security
 from chatroom.config import read_secret
 from chatroom.net.loop import Loop
@@ -53,8 +54,7 @@ def _run(
     password: str | None,
 ) -> Client:
     full = _has_full_terminal() and not options.json
-    paint = _paint() if full else Paint.NONE
-    renderer = JsonRenderer() if options.json else Renderer(paint)
+    renderer = JsonRenderer() if options.json else Renderer()
     client = Client(
         loop, options, targets, renderer, security=security, password=password
     )
@@ -78,7 +78,7 @@ def _make_face(loop: Loop, client: Client, full: bool) -> Face:
     if full:
         from chatroom.client.terminal import Terminal
 
-        return Terminal(loop, client)
+        return Terminal(loop, client, _paint())
     from chatroom.client.plain import Plain
 
     return Plain(loop, client, interactive=os.isatty(0))

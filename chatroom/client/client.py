@@ -18,6 +18,7 @@ from enum import Enum, auto
 from chatroom.client.backoff import Backoff
 from chatroom.client.comeback import Comeback, random_part
 from chatroom.client.commands import name_of, needs_server, run_line
+from chatroom.client.completion import Completion
 from chatroom.client.connection import Connection, Target
 from chatroom.client.face import Face
 from chatroom.client.frames import Fields, check
@@ -395,6 +396,17 @@ class Client:
     def unreadable(self, reason: str) -> None:
         """Tell that a line could not be read."""
         self.notice(reason)
+
+    def objection(self, line: str) -> str | None:
+        """Return why *line* is better not said."""
+        return None
+
+    def completions(self, before: str) -> Completion:
+        """Return what the end of *before* may become."""
+        return Completion(len(before))
+
+    def reading(self, here: bool) -> None:
+        """The user looks away, or is back."""
 
     def input_ended(self) -> None:
         """Leave when all is answered."""

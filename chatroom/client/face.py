@@ -13,6 +13,10 @@ import os
 import select
 from typing import Protocol
 
+from chatroom.client.completion import Completion
+from chatroom.client.lines import Line
+from chatroom.client.status import Status
+
 
 class Face(Protocol):
     """Shows lines and takes lines."""
@@ -26,8 +30,14 @@ class Face(Protocol):
     def listen(self, on: bool) -> None:
         """Take input, or leave it where it is."""
 
-    def show(self, lines: list[str], speech: bool) -> None:
-        """Show *lines*, which are clean; *speech* is what members say."""
+    def show(self, lines: list[Line], speech: bool) -> None:
+        """Show *lines*; *speech* is what members say."""
+
+    def status(self, status: Status) -> None:
+        """Keep in sight how things stand, until it is told anew."""
+
+    def bell(self) -> None:
+        """Make the sound that calls for the user, if there is one."""
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Put *text* before the line being typed from now on.
@@ -58,6 +68,15 @@ class Owner(Protocol):
 
     def leave(self) -> None:
         """The user wants to leave."""
+
+    def objection(self, line: str) -> str | None:
+        """Return why *line* is better not said; whoever enters it again insists."""
+
+    def completions(self, before: str) -> Completion:
+        """Return what the end of *before*, all up to the cursor, may become."""
+
+    def reading(self, here: bool) -> None:
+        """The user looks away, or is back."""
 
     def hold_back(self, on: bool) -> None:
         """So much waits to be shown that the network has to wait, or no longer."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatroom.client.face import Owner, write_all
+from chatroom.client.lines import Line
+from chatroom.client.status import Status
 from chatroom.core.text import MAX_TEXT
 from chatroom.net.loop import READ, WRITE, Loop
 
@@ -201,10 +203,16 @@ class Plain:
 
     # -- output ---------------------------------------------------------------
 
-    def show(self, lines: list[str], speech: bool) -> None:
+    def show(self, lines: list[Line], speech: bool) -> None:
         """Write *lines* to stdout where they are *speech*, else to stderr."""
-        data = "".join(f"{line}\n" for line in lines).encode(errors="replace")
+        data = "".join(f"{line.text}\n" for line in lines).encode(errors="replace")
         (self._out if speech else self._err).write(data)
+
+    def status(self, status: Status) -> None:
+        """Nothing: there is no place for it that stays in sight."""
+
+    def bell(self) -> None:
+        """Nothing."""
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Nothing, as a prompt is no line; but what is *secret* has to be asked for."""

@@ -12,11 +12,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from chatroom.client.frames import Fields
 from chatroom.client.glyphs import clean, clean_lines, text_width
+from chatroom.client.lines import PLAIN, Line, Style, line
 from chatroom.client.session import Session
 
 LAST_MOMENT = 253402300800000
@@ -36,25 +36,15 @@ def clock_time(at: Any) -> str:
         return NO_TIME
 
 
-class Paint(Enum):
-    """How much a terminal can do to make things stand out."""
-
-    NONE = 0
-    MONO = 1
-    """Bold and reverse, no colours."""
-    COLOUR = 2
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a person gets to see of a frame."""
 
-    lines: list[str]
+    lines: list[Line]
     speech: bool = False
     """Whether it is what members say; everything else is news about the chat."""
 
 
-_PLAIN = ("", "")
 _OWN = ("1", "1;32")
 _OTHER = ("", "36")
 _WHISPER = ("1", "35")
@@ -84,10 +74,7 @@ class Renderer:
     *now* gives the seconds since the epoch, for what has no time of its own.
     """
 
-    def __init__(
-        self, paint: Paint = Paint.NONE, now: Callable[[], float] = time.time
-    ) -> None:
-        self._paint = paint
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
 
     def render(
@@ -104,44 +91,42 @@ class Renderer:
         show = (_SHOW_BACK if back else _SHOW).get(kind or "")
         return show(self, frame, session) if show is not None else None
 
-    def notice(self, text: str) -> list[str]:
+    def notice(self, text: str) -> list[Line]:
         """Return the lines of a message of the client itself."""
-        return self._block(self._moment(), "--", text, _PLAIN)
+        return self._block(self._moment(), "--", text, PLAIN)
 
     def _moment(self) -> int:
         return int(self._now() * 1000)
 
     # -- building blocks ------------------------------------------------------
 
-    def _styled(self, text: str, style: tuple[str, str]) -> str:
-        if self._paint is Paint.NONE:
-            return text
-        codes = style[self._paint is Paint.COLOUR]
-        return f"\x1b[{codes}m{text}\x1b[0m" if codes else text
-
     def _block(
         self,
         at: Any,
         head: str,
         text: str,
-        style: tuple[str, str],
-        body: tuple[str, str] | None = None,
-    ) -> list[str]:
+        style: Style,
+        body: Style | None = None,
+    ) -> list[Line]:
         """Return *text* behind its time and *head*, indented under itself.
 
         *head* is clean already; *body* is the style of the text, if not *style*.
         """
         stamp = clock_time(at)
         first, *others = clean_lines(text)
-        indent = " " * (len(stamp) + 1 + text_width(head) + 1)
+        indent = len(stamp) + 1 + text_width(head) + 1
+        spans = [(f"{stamp} ", PLAIN)]
         if body is None:
-            body, shown = style, self._styled(f"{head} {first}", style)
+            body = style
+            spans.append((f"{head} {first}", style))
         else:
-            shown = f"{self._styled(head, style)} {self._styled(first, body)}"
-        below = (indent + self._styled(line, body) for line in others)
-        return [f"{stamp} {shown}", *below]
+            spans += [(head, style), (" ", PLAIN), (first, body)]
+        below = (
+            Line(((" " * indent, PLAIN), (other, body)), indent) for other in others
+        )
+        return [Line(tuple(spans), indent), *below]
 
-    def _news(self, text: str, style: tuple[str, str] = _PLAIN) -> Shown:
+    def _news(self, text: str, style: Style = PLAIN) -> Shown:
         return Shown(self._block(self._moment(), "--", text, style))
 
     def _alarm(self, word: str, text: str) -> Shown:
@@ -151,11 +136,11 @@ class Renderer:
 
     def _message_lines(
         self, frame: Fields, session: Session, mark: str = ""
-    ) -> list[str]:
+    ) -> list[Line]:
         nick, at, text = frame["from"], frame["at"], frame["text"]
         if nick == session.nick:
-            return self._block(at, f"{mark}>{clean(nick)}<", text, _OWN, _PLAIN)
-        return self._block(at, f"{mark}<{clean(nick)}>", text, _OTHER, _PLAIN)
+            return self._block(at, f"{mark}>{clean(nick)}<", text, _OWN, PLAIN)
+        return self._block(at, f"{mark}<{clean(nick)}>", text, _OTHER, PLAIN)
 
     def _message(self, frame: Fields, session: Session) -> Shown:
         return Shown(self._message_lines(frame, session), speech=True)
@@ -293,5 +278,5 @@ class JsonRenderer(Renderer):
     ) -> Shown:
         """Return *frame*, of whatever kind, as it came."""
         # DEL is the one control character that JSON leaves as it is.
-        line = json.dumps(frame, separators=(",", ":")).replace("\x7f", "\\u007f")
-        return Shown([line], speech=True)
+        shown = json.dumps(frame, separators=(",", ":")).replace("\x7f", "\\u007f")
+        return Shown([line(shown)], speech=True)

@@ -17,6 +17,8 @@ from typing import Any
 
 from chatroom.client.editor import Entered, LineEditor, Wish, view
 from chatroom.client.face import Owner, write_all
+from chatroom.client.lines import Line, Paint, painted
+from chatroom.client.status import Status
 from chatroom.net.loop import READ, Loop
 
 READ_SIZE = 65536
@@ -33,10 +35,15 @@ class Terminal:
     interactive = True
 
     def __init__(
-        self, loop: Loop, owner: Owner, descriptors: tuple[int, int] = (0, 1)
+        self,
+        loop: Loop,
+        owner: Owner,
+        paint: Paint = Paint.NONE,
+        descriptors: tuple[int, int] = (0, 1),
     ) -> None:
         self._loop = loop
         self._owner = owner
+        self._paint = paint
         self._stdin, self._stdout = descriptors
         self._editor = LineEditor()
         self._settings: list[Any] | None = None
@@ -83,9 +90,15 @@ class Terminal:
 
     # -- output ---------------------------------------------------------------
 
-    def show(self, lines: list[str], speech: bool) -> None:
+    def show(self, lines: list[Line], speech: bool) -> None:
         """Print *lines* above the line being typed, at the end of the tick."""
-        self._lines += lines
+        self._lines += (painted(line.spans, self._paint) for line in lines)
+
+    def status(self, status: Status) -> None:
+        """Nothing yet."""
+
+    def bell(self) -> None:
+        """Nothing yet."""
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Show *text* before the line; nothing else where that is *secret*."""

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from chatroom.client.completion import Completion
 from chatroom.client.frames import Fields
+from chatroom.client.lines import Line
+from chatroom.client.status import Status
 from chatroom.net.loop import Loop
 from tests.support.peer import encode
 from tests.support.waiting import PATIENCE
@@ -174,6 +177,8 @@ class FakeFace:
         self.speech: list[str] = []
         self.prompted = ""
         self.secret = False
+        self.status_now = Status()
+        self.bells = 0
 
     def open(self) -> None:
         self.opened = self.listening = True
@@ -181,10 +186,17 @@ class FakeFace:
     def listen(self, on: bool) -> None:
         self.listening = on
 
-    def show(self, lines: list[str], speech: bool) -> None:
-        self.lines += lines
+    def show(self, lines: list[Line], speech: bool) -> None:
+        texts = [line.text for line in lines]
+        self.lines += texts
         if speech:
-            self.speech += lines
+            self.speech += texts
+
+    def status(self, status: Status) -> None:
+        self.status_now = status
+
+    def bell(self) -> None:
+        self.bells += 1
 
     def prompt(self, text: str, secret: bool = False) -> None:
         self.prompted, self.secret = text, secret
@@ -210,6 +222,9 @@ class FakeOwner:
         self.ended = 0
         self.left = 0
         self.held: list[bool] = []
+        self.objections: dict[str, str] = {}
+        self.options: tuple[str, ...] = ()
+        self.looks: list[bool] = []
         self.errors: list[Exception] = []
 
     def entered(self, line: str) -> None:
@@ -223,6 +238,15 @@ class FakeOwner:
 
     def leave(self) -> None:
         self.left += 1
+
+    def objection(self, line: str) -> str | None:
+        return self.objections.get(line)
+
+    def completions(self, before: str) -> Completion:
+        return Completion(len(before), self.options)
+
+    def reading(self, here: bool) -> None:
+        self.looks.append(here)
 
     def hold_back(self, on: bool) -> None:
         self.held.append(on)

@@ -10,9 +10,10 @@ import pytest
 
 from chatroom.client import app
 from chatroom.client.client import Client
+from chatroom.client.lines import Paint
 from chatroom.client.options import Options
 from chatroom.client.plain import Plain
-from chatroom.client.render import Paint, Renderer
+from chatroom.client.render import Renderer
 from chatroom.client.terminal import Terminal
 from chatroom.errors import ConnectError, UsageError
 from chatroom.net.loop import Loop

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatroom.client.lines import line
 from chatroom.client.plain import (
     MAX_LINE_BYTES,
     MAX_WAITING,
@@ -245,8 +246,8 @@ def bench(loop: Loop, pipes: list[Pipe]) -> Iterator[Bench]:
 
 
 def test_speech_goes_to_stdout_and_news_to_stderr(bench: Bench) -> None:
-    bench.face.show(["said", "more"], True)
-    bench.face.show(["news"], False)
+    bench.face.show([line("said"), line("more")], True)
+    bench.face.show([line("news")], False)
     bench.face.prompt("> ")
     assert bench.stdout.read() == b"said\nmore\n"
     assert bench.stderr.read() == b"news\n"

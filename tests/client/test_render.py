@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.client.frames import TABLE, Fields
-from chatroom.client.render import JsonRenderer, Paint, Renderer, Shown, clock_time
+from chatroom.client.lines import Paint, painted
+from chatroom.client.render import JsonRenderer, Renderer, Shown, clock_time
 from chatroom.client.session import Session
 from tests.client.fakes import EVERY_FRAME, MESSAGE, ROOM, WELCOME
 
@@ -46,15 +47,19 @@ def session_of(nick: str = "anna") -> Session:
     return session
 
 
-def shown(frame: Fields, paint: Paint = Paint.NONE, nick: str = "anna") -> Shown | None:
-    renderer = Renderer(paint, now=lambda: NOW)
+def shown(frame: Fields, nick: str = "anna") -> Shown | None:
+    renderer = Renderer(now=lambda: NOW)
     return renderer.render(frame["type"], frame, session_of(nick))
 
 
 def lines(frame: Fields, paint: Paint = Paint.NONE, nick: str = "anna") -> list[str]:
-    found = shown(frame, paint, nick)
+    found = shown(frame, nick)
     assert found is not None
-    return found.lines
+    return painted_lines(found, paint)
+
+
+def painted_lines(found: Shown | None, paint: Paint = Paint.NONE) -> list[str]:
+    return [painted(line.spans, paint) for line in found.lines] if found else []
 
 
 def test_messages_of_others_and_ones_own_are_told_apart() -> None:
@@ -171,7 +176,7 @@ def test_a_refused_hello_is_told_elsewhere() -> None:
 def test_news(frame: Fields, text: str) -> None:
     found = shown(frame)
     assert found is not None
-    assert found.lines == [f"12:00 -- {text}"]
+    assert painted_lines(found) == [f"12:00 -- {text}"]
     assert not found.speech
 
 
@@ -181,13 +186,13 @@ def test_history_is_speech() -> None:
     found = shown(page)
     assert found is not None
     assert found.speech
-    assert found.lines == [
+    assert painted_lines(found) == [
         "12:00 -- history of lobby: 1 messages, and there are more",
         "13:05 <bob> hello",
         "12:00 -- end of history",
     ]
     empty = shown(frame | {"messages": [], "more": False})
-    assert empty == Shown(["12:00 -- nothing has been said in lobby"])
+    assert painted_lines(empty) == ["12:00 -- nothing has been said in lobby"]
 
 
 @pytest.mark.parametrize("kind", ["ping", "pong", "count", None, "unknown"])
@@ -236,14 +241,14 @@ def check_is_safe(line: str, own: bool) -> None:
 def test_nothing_of_a_peer_is_taken_for_a_control(frame: Fields, paint: Paint) -> None:
     for nick in ("anna", "bob", "bob" + EVIL):
         session = session_of(nick)
-        found = Renderer(paint).render(frame["type"], poisoned(frame), session)
-        for line in found.lines if found is not None else []:
+        found = Renderer().render(frame["type"], poisoned(frame), session)
+        for line in painted_lines(found, paint):
             check_is_safe(line, paint is not Paint.NONE)
 
 
 def test_a_notice_is_clean_too() -> None:
     for line in Renderer().notice(EVIL):
-        check_is_safe(line, own=False)
+        check_is_safe(line.text, own=False)
 
 
 FIELD = st.text() | st.integers(0, 2**53 - 1)
@@ -255,8 +260,8 @@ def test_every_valid_frame_can_be_shown(frame: Fields, text: str, number: int) -
         if key != "type" and type(value) in (str, int):
             frame = frame | {key: text if type(value) is str else number}
     for paint in Paint:
-        found = Renderer(paint).render(frame["type"], frame, session_of())
-        for line in found.lines if found is not None else []:
+        found = Renderer().render(frame["type"], frame, session_of())
+        for line in painted_lines(found, paint):
             check_is_safe(line, paint is not Paint.NONE)
 
 
@@ -268,7 +273,7 @@ def test_every_valid_frame_can_be_shown(frame: Fields, text: str, number: int) -
 def test_json_is_one_line_of_ascii_that_holds_it_all(frame: Fields) -> None:
     evil = poisoned(frame)
     kind = frame["type"] if frame["type"] in TABLE else None
-    (line,) = JsonRenderer().render(kind, evil, session_of()).lines
+    (line,) = painted_lines(JsonRenderer().render(kind, evil, session_of()))
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line) == evil
@@ -281,8 +286,7 @@ def test_json_is_one_line_of_ascii_that_holds_it_all(frame: Fields) -> None:
 def again(frame: Fields) -> str:
     session = session_of()
     found = Renderer(now=lambda: NOW).render(frame["type"], frame, session, back=True)
-    assert found is not None
-    (line,) = found.lines
+    (line,) = painted_lines(found)
     return line
 
 
@@ -307,4 +311,4 @@ def test_json_shows_a_missed_message_as_it_is() -> None:
     session = session_of()
     found = JsonRenderer().render("message", MESSAGE, session, back=True)
     assert found.speech
-    assert json.loads(found.lines[0]) == MESSAGE
+    assert json.loads(found.lines[0].text) == MESSAGE

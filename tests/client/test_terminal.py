@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chatroom.client.lines import line
 from chatroom.client.terminal import Terminal
 from chatroom.net.loop import Loop
 from tests.client.fakes import FakeOwner, tick_until
@@ -67,7 +68,7 @@ def bench(loop: Loop) -> Iterator[Bench]:
     master, slave = pty.openpty()
     resize(slave, 80)
     owner = FakeOwner()
-    face = Terminal(loop, owner, (slave, slave))
+    face = Terminal(loop, owner, descriptors=(slave, slave))
     before = termios.tcgetattr(slave)
     yield Bench(loop, face, owner, master, slave, before)
     face.close()
@@ -86,7 +87,7 @@ def opened(bench: Bench) -> Bench:
 
 def test_before_it_is_open_it_only_prints(bench: Bench) -> None:
     bench.face.prompt("> ")
-    bench.face.show(["hello"], False)
+    bench.face.show([line("hello")], False)
     assert bench.read() == "hello\r\n"
     assert bench.settings == bench.before
     bench.face.close()
@@ -108,8 +109,8 @@ def test_the_terminal_is_taken_and_given_back(opened: Bench) -> None:
 def test_messages_do_not_tear_the_line(opened: Bench) -> None:
     opened.type("half a sen")
     assert opened.read() == "\r> half a sen\x1b[K"
-    opened.face.show(["12:00 <bob> hello"], True)
-    opened.face.show(["12:00 <bob> you there?"], True)
+    opened.face.show([line("12:00 <bob> hello")], True)
+    opened.face.show([line("12:00 <bob> you there?")], True)
     assert opened.read() == (
         f"{CLEAR}12:00 <bob> hello\r\n12:00 <bob> you there?\r\n> half a sen"
     )
@@ -122,7 +123,7 @@ def test_a_message_in_the_middle_of_a_character_and_of_a_key(opened: Bench) -> N
     for data in (b"\xe6", b"\x97", b"\xa5\x1b", b"[", b"A"):
         os.write(opened.master, data)
         opened.loop.tick(0.2)
-        opened.face.show(["news"], False)
+        opened.face.show([line("news")], False)
         opened.read()
     opened.type("本\r")
     assert opened.owner.lines == ["日本"]
@@ -173,12 +174,12 @@ def test_keys_wait_while_it_does_not_listen(opened: Bench) -> None:
 def test_a_terminal_that_has_gone_ends_the_input(loop: Loop) -> None:
     master, slave = pty.openpty()
     owner = FakeOwner()
-    face = Terminal(loop, owner, (slave, slave))
+    face = Terminal(loop, owner, descriptors=(slave, slave))
     face.open()
     loop.tick(0)
     os.close(master)
     tick_until(loop, lambda: owner.ended)
-    face.show(["news"], False)
+    face.show([line("news")], False)
     loop.tick(0)
     assert isinstance(owner.errors[0], OSError)
     face.close()
@@ -188,7 +189,7 @@ def test_a_terminal_that_has_gone_ends_the_input(loop: Loop) -> None:
 def test_what_is_no_terminal_ends_the_input(loop: Loop) -> None:
     reader, writer = os.pipe()
     owner = FakeOwner()
-    face = Terminal(loop, owner, (reader, writer))
+    face = Terminal(loop, owner, descriptors=(reader, writer))
     face.open()
     assert owner.ended == 1
     face.close()
@@ -228,7 +229,7 @@ def test_continued_from_outside_the_terminal_is_taken_again(opened: Bench) -> No
 def test_what_waits_is_printed_before_the_end(opened: Bench) -> None:
     opened.type("half")
     opened.read()
-    opened.face.show(["KICKED"], False)
+    opened.face.show([line("KICKED")], False)
     opened.face.close()
     opened.face.flush()
     assert opened.read() == f"{CLEAR}KICKED\r\n"
@@ -241,7 +242,7 @@ def test_what_is_secret_is_not_shown(opened: Bench) -> None:
     opened.face.prompt("password: ", True)
     assert opened.read() == "\rpassword: \x1b[K"
     opened.type("sesame\x7f")
-    opened.face.show(["news"], False)
+    opened.face.show([line("news")], False)
     assert opened.read() == f"{CLEAR}news\r\npassword: "
     opened.type("\r")
     assert opened.owner.lines == ["sesam"]
