@@ -79,6 +79,15 @@ def cluster_width(cluster: str) -> int:
     return max(width, 2) if is_emoji else width
 
 
+def most_columns(cluster: str) -> int:
+    """Return how many columns *cluster* takes on any terminal.
+
+    One that does not join what makes a cluster shows one beside the other.
+    """
+    width = cluster_width(cluster)
+    return width if len(cluster) == 1 else max(width, sum(map(cluster_width, cluster)))
+
+
 def text_width(text: str) -> int:
     """Return how many columns *text* takes."""
     return len(text) if text.isascii() else sum(map(cluster_width, graphemes(text)))

@@ -15,6 +15,7 @@ from chatroom.client.glyphs import (
     cluster_width,
     graphemes,
     is_safe,
+    most_columns,
     only_safe,
     text_width,
 )
@@ -193,6 +194,14 @@ def test_marks_have_a_limit(text: str) -> None:
         assert cluster_width(cluster) <= 2 * 3 + MAX_MARKS
     if "\u200d" not in text:
         assert text_width(shown) == text_width(text)
+
+
+@given(JOINING | ANY_TEXT)
+def test_no_terminal_takes_more_columns_than_the_most(text: str) -> None:
+    for cluster in graphemes(text):
+        assert cluster_width(cluster) <= most_columns(cluster)
+        assert sum(map(cluster_width, cluster)) <= most_columns(cluster)
+    assert most_columns("👍🏽") == 4
 
 
 def test_thousands_of_marks() -> None:
