@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chatroom.client.terminal import Terminal
+from chatroom.client.glyphs import text_width
+from chatroom.client.keys import ESCAPE_TIME
+from chatroom.client.terminal import Terminal, view
 from chatroom.net.loop import Loop
-from tests.client.fakes import FakeOwner, tick_until
+from tests.client.fakes import FakeClock, FakeOwner, tick_until
 from tests.support.waiting import PATIENCE
 
 CLEAR = "\r\x1b[K"
@@ -140,6 +144,42 @@ def test_a_line_wider_than_the_terminal_shows_its_end(opened: Bench) -> None:
     assert opened.read() == "\r> <ijklmnop\x1b[K"
 
 
+def test_the_cursor_stands_where_one_types(opened: Bench) -> None:
+    opened.type("日本\x1b[D")
+    assert opened.read() == "\r> 日本\x1b[K\x1b[2D"
+    opened.face.show(["news"], False)
+    opened.type("x")
+    assert opened.read() == f"{CLEAR}news\r\n> 日x本\x1b[2D"
+
+
+WIDE_AND_NARROW = st.text(st.sampled_from("ab 日\u0301👍\n"), max_size=60)
+
+
+@given(WIDE_AND_NARROW, st.integers(0, 60), st.integers(0, 100))
+def test_a_view_is_narrower_than_the_terminal(
+    text: str, cursor: int, columns: int
+) -> None:
+    row, _, back = view("[日本] anna> ", text, cursor, columns).partition("\x1b[")
+    assert text_width(row) <= max(columns - 1, 0)
+    assert int(back.removesuffix("D") or 0) <= text_width(row)
+
+
+def test_a_lone_escape_is_a_key(opened: Bench, clock: FakeClock) -> None:
+    opened.type("one\r\x12o")
+    assert opened.read().endswith("\rsearch 'o': one\x1b[K")
+    opened.type("\x1b")
+    assert opened.read() == ""
+    clock.time += ESCAPE_TIME
+    assert opened.read() == "\r> one\x1b[K"
+
+
+def test_too_much_is_told(opened: Bench) -> None:
+    opened.type("\x1b[200~" + "x\n" * 5000)
+    opened.read()
+    opened.type("\x1b[201~")
+    tick_until(opened.loop, lambda: "does not fit" in opened.read())
+
+
 def test_a_terminal_without_a_size_has_eighty_columns(opened: Bench) -> None:
     resize(opened.slave, 0)
     opened.type("x" * 100)
@@ -250,6 +290,8 @@ def test_what_is_secret_is_not_shown(opened: Bench) -> None:
     assert opened.read() == "\r> \x1b[K"
     opened.type("x\r")
     assert opened.owner.lines == ["sesam", "x"]
+    opened.type("\x1b[A\x1b[A\r")
+    assert opened.owner.lines == ["sesam", "x", "x"], "remembered nowhere"
 
 
 def test_half_a_secret_is_not_left_for_the_shell(opened: Bench) -> None:
