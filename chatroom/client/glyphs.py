@@ -93,22 +93,6 @@ def text_width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(cluster_width, graphemes(text)))
 
 
-def is_mark(char: str) -> bool:
-    """Tell whether *char* sits on the one before it, or is not seen at all."""
-    return _KINDS[ord(char)] in "ez"
-
-
-def tail(text: str, columns: int) -> str:
-    """Return as much of the end of *text* as fits into *columns*."""
-    start = len(text)
-    for cluster in reversed(graphemes(text)):
-        columns -= cluster_width(cluster)
-        if columns < 0:
-            break
-        start -= len(cluster)
-    return text[start:]
-
-
 def capped(text: str) -> str:
     """Return *text* with ``MAX_MARKS`` marks on any character, at most."""
     if text.isascii():

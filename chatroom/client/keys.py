@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 from chatroom.client.glyphs import only_safe
 
-ESCAPE_TIME = 0.1
+ESCAPE_TIME = 0.2
 """Seconds after which a lone ESC is the key.  A network may tear a sequence by some
-50 ms; and nobody feels this."""
+50 ms, a busy machine by more; and nothing that Escape does is in a hurry."""
 MAX_PASTE = 65536
 """Characters of a paste that are kept: many times what can be said at once.  Of the
 rest only the lines are counted."""

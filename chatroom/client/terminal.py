@@ -15,11 +15,12 @@ import termios
 from contextlib import suppress
 from typing import Any
 
-from chatroom.client.editor import Entered, LineEditor, Wish, view
+from chatroom.client.editor import Editor, Entered, TooMuch, Wish
 from chatroom.client.face import Owner, write_all
-from chatroom.client.lines import Line, Paint, painted
-from chatroom.client.status import Status
-from chatroom.net.loop import READ, Loop
+from chatroom.client.glyphs import clean, cluster_width, graphemes, text_width
+from chatroom.client.keys import ESCAPE_TIME, Key, KeyReader
+from chatroom.client.recall import Recall
+from chatroom.net.loop import READ, Loop, Timer
 
 READ_SIZE = 65536
 """Bytes taken at once, so that a paste does not keep the network waiting."""
@@ -35,17 +36,15 @@ class Terminal:
     interactive = True
 
     def __init__(
-        self,
-        loop: Loop,
-        owner: Owner,
-        paint: Paint = Paint.NONE,
-        descriptors: tuple[int, int] = (0, 1),
+        self, loop: Loop, owner: Owner, descriptors: tuple[int, int] = (0, 1)
     ) -> None:
         self._loop = loop
         self._owner = owner
-        self._paint = paint
         self._stdin, self._stdout = descriptors
-        self._editor = LineEditor()
+        self._reader = KeyReader()
+        self._escape_timer: Timer | None = None
+        self._recall = Recall()
+        self._editor = Editor(self._recall)
         self._settings: list[Any] | None = None
         """The terminal's settings as they were; ``None`` while they are in force."""
         self._listening = False
@@ -75,8 +74,11 @@ class Terminal:
     def close(self) -> None:
         """Print what waits, take the line away and give the terminal back."""
         self.listen(False)
+        if self._escape_timer is not None:
+            self._escape_timer.cancel()
+            self._escape_timer = None
         self._prompt = ""
-        self._editor = LineEditor()
+        self._editor = Editor(self._recall)
         try:
             self._draw()
         finally:
@@ -90,19 +92,15 @@ class Terminal:
 
     # -- output ---------------------------------------------------------------
 
-    def show(self, lines: list[Line], speech: bool) -> None:
+    def show(self, lines: list[str], speech: bool) -> None:
         """Print *lines* above the line being typed, at the end of the tick."""
-        self._lines += (painted(line.spans, self._paint) for line in lines)
-
-    def status(self, status: Status) -> None:
-        """Nothing yet."""
-
-    def bell(self) -> None:
-        """Nothing yet."""
+        self._lines += lines
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Show *text* before the line; nothing else where that is *secret*."""
         if secret or self._secret:
+            # What is secret is remembered nowhere.
+            self._editor = Editor(Recall() if secret else self._recall)
             self._editor.clear()
         self._prompt, self._secret = text, secret
 
@@ -110,7 +108,8 @@ class Terminal:
         row = ""
         if self._settings is not None:
             text = "" if self._secret else self._editor.text
-            row = view(self._prompt, text, self._columns())
+            prompt = self._editor.label or self._prompt
+            row = view(prompt, text, self._editor.cursor, self._columns())
         if not self._lines and row == self._row:
             return
         if self._lines:
@@ -118,7 +117,8 @@ class Terminal:
             screen = hide + "".join(f"{line}\n" for line in self._lines) + row
         else:
             # Written over itself it does not flicker.
-            screen = f"\r{row}{CLEAR_TO_END}"
+            line, back, move = row.partition("\x1b")
+            screen = f"\r{line}{CLEAR_TO_END}{back}{move}"
         self._lines.clear()
         self._row = row
         try:
@@ -162,13 +162,30 @@ class Terminal:
             self.listen(False)
             self._owner.input_ended()
             return
-        for event in self._editor.feed(data):
-            if isinstance(event, Entered):
-                self._owner.entered(event.text)
-            elif event is Wish.SUSPEND:
-                self._suspend()
-            else:
-                self._owner.leave()
+        self._press(self._reader.feed(data))
+        if self._escape_timer is not None:
+            self._escape_timer.cancel()
+            self._escape_timer = None
+        if self._reader.waiting:
+            self._escape_timer = self._loop.call_later(ESCAPE_TIME, self._time_out)
+
+    def _time_out(self) -> None:
+        self._escape_timer = None
+        self._press(self._reader.time_out())
+
+    def _press(self, keys: list[Key]) -> None:
+        for key in keys:
+            for event in self._editor.press(key):
+                if isinstance(event, Entered):
+                    self._owner.entered(event.text)
+                elif isinstance(event, TooMuch):
+                    self._lines.append(f"*** {event.reason}")
+                elif event is Wish.SUSPEND:
+                    self._suspend()
+                elif event in (Wish.INTERRUPT, Wish.END):
+                    self._owner.leave()
+                elif event is Wish.REDRAW:
+                    self._forget_row()
 
     def failed(self, error: Exception) -> None:
         """``ready`` has raised *error*."""
@@ -209,3 +226,40 @@ class Terminal:
         self._give_back()
         os.kill(0, signal.SIGTSTP)
         self._take_over()
+
+
+def view(prompt: str, text: str, cursor: int, columns: int) -> str:
+    """Return the row that shows *prompt* and *text*, and takes the cursor to its place.
+
+    It is narrower than *columns*, as a full row wraps.  Where not all fits, the end of
+    what stands before the cursor stays in sight, behind a ``<``; the prompt gives way
+    before the line.
+    """
+    before, behind = clean(text[:cursor]), clean(text[cursor:])
+    space = max(columns - 1, 0)
+    if text_width(prompt) + text_width(before) > space:
+        prompt = _tail(prompt, space // 2)
+        space -= text_width(prompt)
+        if text_width(before) > space:
+            before = f"<{_tail(before, space - 1)}" if space else ""
+        space += text_width(prompt)
+    space -= text_width(prompt + before)
+    shown = ""
+    for cluster in graphemes(behind):
+        space -= cluster_width(cluster)
+        if space < 0:
+            break
+        shown += cluster
+    back = f"\x1b[{text_width(shown)}D" if shown else ""
+    return f"{prompt}{before}{shown}{back}"
+
+
+def _tail(text: str, columns: int) -> str:
+    """Return as much of the end of *text* as fits into *columns*."""
+    start = len(text)
+    for cluster in reversed(graphemes(text)):
+        columns -= cluster_width(cluster)
+        if columns < 0:
+            break
+        start -= len(cluster)
+    return text[start:]

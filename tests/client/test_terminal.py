@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chatroom.client.lines import line
-from chatroom.client.terminal import Terminal
+from chatroom.client.glyphs import text_width
+from chatroom.client.keys import ESCAPE_TIME
+from chatroom.client.terminal import Terminal, view
 from chatroom.net.loop import Loop
-from tests.client.fakes import FakeOwner, tick_until
+from tests.client.fakes import FakeClock, FakeOwner, tick_until
 from tests.support.waiting import PATIENCE
 
 CLEAR = "\r\x1b[K"
@@ -68,7 +71,7 @@ def bench(loop: Loop) -> Iterator[Bench]:
     master, slave = pty.openpty()
     resize(slave, 80)
     owner = FakeOwner()
-    face = Terminal(loop, owner, descriptors=(slave, slave))
+    face = Terminal(loop, owner, (slave, slave))
     before = termios.tcgetattr(slave)
     yield Bench(loop, face, owner, master, slave, before)
     face.close()
@@ -87,7 +90,7 @@ def opened(bench: Bench) -> Bench:
 
 def test_before_it_is_open_it_only_prints(bench: Bench) -> None:
     bench.face.prompt("> ")
-    bench.face.show([line("hello")], False)
+    bench.face.show(["hello"], False)
     assert bench.read() == "hello\r\n"
     assert bench.settings == bench.before
     bench.face.close()
@@ -109,8 +112,8 @@ def test_the_terminal_is_taken_and_given_back(opened: Bench) -> None:
 def test_messages_do_not_tear_the_line(opened: Bench) -> None:
     opened.type("half a sen")
     assert opened.read() == "\r> half a sen\x1b[K"
-    opened.face.show([line("12:00 <bob> hello")], True)
-    opened.face.show([line("12:00 <bob> you there?")], True)
+    opened.face.show(["12:00 <bob> hello"], True)
+    opened.face.show(["12:00 <bob> you there?"], True)
     assert opened.read() == (
         f"{CLEAR}12:00 <bob> hello\r\n12:00 <bob> you there?\r\n> half a sen"
     )
@@ -123,7 +126,7 @@ def test_a_message_in_the_middle_of_a_character_and_of_a_key(opened: Bench) -> N
     for data in (b"\xe6", b"\x97", b"\xa5\x1b", b"[", b"A"):
         os.write(opened.master, data)
         opened.loop.tick(0.2)
-        opened.face.show([line("news")], False)
+        opened.face.show(["news"], False)
         opened.read()
     opened.type("本\r")
     assert opened.owner.lines == ["日本"]
@@ -139,6 +142,42 @@ def test_a_line_wider_than_the_terminal_shows_its_end(opened: Bench) -> None:
     resize(opened.slave, 12)
     opened.type("abcdefghijklmnop")
     assert opened.read() == "\r> <ijklmnop\x1b[K"
+
+
+def test_the_cursor_stands_where_one_types(opened: Bench) -> None:
+    opened.type("日本\x1b[D")
+    assert opened.read() == "\r> 日本\x1b[K\x1b[2D"
+    opened.face.show(["news"], False)
+    opened.type("x")
+    assert opened.read() == f"{CLEAR}news\r\n> 日x本\x1b[2D"
+
+
+WIDE_AND_NARROW = st.text(st.sampled_from("ab 日\u0301👍\n"), max_size=60)
+
+
+@given(WIDE_AND_NARROW, st.integers(0, 60), st.integers(0, 100))
+def test_a_view_is_narrower_than_the_terminal(
+    text: str, cursor: int, columns: int
+) -> None:
+    row, _, back = view("[日本] anna> ", text, cursor, columns).partition("\x1b[")
+    assert text_width(row) <= max(columns - 1, 0)
+    assert int(back.removesuffix("D") or 0) <= text_width(row)
+
+
+def test_a_lone_escape_is_a_key(opened: Bench, clock: FakeClock) -> None:
+    opened.type("one\r\x12o")
+    assert opened.read().endswith("\rsearch 'o': one\x1b[K")
+    opened.type("\x1b")
+    assert opened.read() == ""
+    clock.time += ESCAPE_TIME
+    assert opened.read() == "\r> one\x1b[K"
+
+
+def test_too_much_is_told(opened: Bench) -> None:
+    opened.type("\x1b[200~" + "x\n" * 5000)
+    opened.read()
+    opened.type("\x1b[201~")
+    tick_until(opened.loop, lambda: "does not fit" in opened.read())
 
 
 def test_a_terminal_without_a_size_has_eighty_columns(opened: Bench) -> None:
@@ -174,12 +213,12 @@ def test_keys_wait_while_it_does_not_listen(opened: Bench) -> None:
 def test_a_terminal_that_has_gone_ends_the_input(loop: Loop) -> None:
     master, slave = pty.openpty()
     owner = FakeOwner()
-    face = Terminal(loop, owner, descriptors=(slave, slave))
+    face = Terminal(loop, owner, (slave, slave))
     face.open()
     loop.tick(0)
     os.close(master)
     tick_until(loop, lambda: owner.ended)
-    face.show([line("news")], False)
+    face.show(["news"], False)
     loop.tick(0)
     assert isinstance(owner.errors[0], OSError)
     face.close()
@@ -189,7 +228,7 @@ def test_a_terminal_that_has_gone_ends_the_input(loop: Loop) -> None:
 def test_what_is_no_terminal_ends_the_input(loop: Loop) -> None:
     reader, writer = os.pipe()
     owner = FakeOwner()
-    face = Terminal(loop, owner, descriptors=(reader, writer))
+    face = Terminal(loop, owner, (reader, writer))
     face.open()
     assert owner.ended == 1
     face.close()
@@ -229,7 +268,7 @@ def test_continued_from_outside_the_terminal_is_taken_again(opened: Bench) -> No
 def test_what_waits_is_printed_before_the_end(opened: Bench) -> None:
     opened.type("half")
     opened.read()
-    opened.face.show([line("KICKED")], False)
+    opened.face.show(["KICKED"], False)
     opened.face.close()
     opened.face.flush()
     assert opened.read() == f"{CLEAR}KICKED\r\n"
@@ -242,7 +281,7 @@ def test_what_is_secret_is_not_shown(opened: Bench) -> None:
     opened.face.prompt("password: ", True)
     assert opened.read() == "\rpassword: \x1b[K"
     opened.type("sesame\x7f")
-    opened.face.show([line("news")], False)
+    opened.face.show(["news"], False)
     assert opened.read() == f"{CLEAR}news\r\npassword: "
     opened.type("\r")
     assert opened.owner.lines == ["sesam"]
@@ -251,6 +290,8 @@ def test_what_is_secret_is_not_shown(opened: Bench) -> None:
     assert opened.read() == "\r> \x1b[K"
     opened.type("x\r")
     assert opened.owner.lines == ["sesam", "x"]
+    opened.type("\x1b[A\x1b[A\r")
+    assert opened.owner.lines == ["sesam", "x", "x"], "remembered nowhere"
 
 
 def test_half_a_secret_is_not_left_for_the_shell(opened: Bench) -> None:
