@@ -76,9 +76,12 @@ def _run(
 def _make_face(loop: Loop, client: Client, full: bool) -> Face:
     # Imported here: a pipe needs no terminal, and a terminal no pipe.
     if full:
+        from chatroom.client.line_history import LineHistory, default_path
         from chatroom.client.terminal import Terminal
 
-        return Terminal(loop, client, _paint())
+        path = default_path()
+        history = LineHistory(path) if path is not None else None
+        return Terminal(loop, client, _paint(), history=history)
     from chatroom.client.plain import Plain
 
     return Plain(loop, client, interactive=os.isatty(0))

@@ -1,6 +1,6 @@
 """What a terminal shows of us, and the characters that change it.
 
-    screen.draw(lines, area) -> str;   screen.resize(columns, rows), repaint, forget
+    screen.draw(lines, area) -> str;   screen.resize(columns, rows), repaint, forget()
 
 Lines scroll by as in a shell, in the terminal's own screen and into its own memory of
 what was.  Under the last one is an area: hints, how things stand, the text being typed.
@@ -92,10 +92,11 @@ class Screen:
         """Make all anew with the next draw."""
         self._stale = True
 
-    def forget(self) -> None:
-        """Somebody else has used the terminal: begin where the cursor is now."""
+    def forget(self, columns: int, rows: int) -> None:
+        """Somebody else had the terminal: begin where the cursor is now."""
+        self._columns, self._rows = max(1, columns), max(1, rows)
         self._drawn = _Drawn()
-        self._unknown = True
+        self._unknown, self._stale = True, False
 
     def draw(self, lines: Sequence[Line], area: Area | None) -> str:
         """Return what shows *lines* above *area*, or nothing of ours below them.
@@ -379,9 +380,13 @@ def _same_begin(old: Sequence[Cell], new: Sequence[Cell]) -> int:
             break
         same += 1
     # What sits on the cell before it changes that one.
-    while same and any(part[same:] and part[same][1] == 0 for part in (old, new)):
+    while same and any(part[same:] and _is_mark(part[same]) for part in (old, new)):
         same -= 1
     return same
+
+
+def _is_mark(cell: Cell) -> bool:
+    return cluster_width(cell[0][0]) == 0
 
 
 # -- moves --------------------------------------------------------------------
