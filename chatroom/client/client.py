@@ -25,6 +25,7 @@ from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
 from chatroom.client.render import RETURNABLE, Renderer
+from chatroom.client.script import take
 from chatroom.client.security import Security
 from chatroom.client.session import Session
 from chatroom.client.transcript import Event, amount
@@ -441,6 +442,8 @@ class Client:
             self._pending_size -= len(line)
             if self.face.interactive:
                 run_line(self, line)
+            elif self._options.json_in:
+                take(self, line)
             else:
                 self.say(line)
         if self._phase not in (Phase.JOINED, Phase.RETURNING):
@@ -488,21 +491,26 @@ class Client:
 
     # -- what a command may do ------------------------------------------------
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, ref: str | None = None) -> None:
         """Say *text*, unless the rules for texts forbid it."""
-        if self._may_say(text):
-            self._connection.send(self.session.say(text))
+        if self._may_say(text, ref):
+            self._connection.send(self.session.say(text, ref))
 
-    def whisper(self, to: str, text: str) -> None:
+    def whisper(self, to: str, text: str, ref: str | None = None) -> None:
         """Whisper *text*, by the same rules."""
-        if self._may_say(text):
-            self._connection.send(self.session.whisper(to, text))
+        if self._may_say(text, ref):
+            self._connection.send(self.session.whisper(to, text, ref))
 
-    def _may_say(self, text: str) -> bool:
+    def _may_say(self, text: str, ref: str | None) -> bool:
         wrong = text_error(text)
         if wrong is not None:
             self.notice(f"not said: {wrong[1]}")
-        return wrong is None
+            return False
+        if ref is not None and self.session.outbox.expects(ref):
+            # Two of one name could not be told apart when they are owed.
+            self.notice(f"not said: no answer has come yet to what had the ref {ref!a}")
+            return False
+        return True
 
     def ask(self, frame: Fields) -> None:
         """Send *frame*."""
