@@ -186,14 +186,17 @@ class Renderer:
         text: str,
         style: Style,
         body: Style | None = None,
+        indent: int | None = None,
     ) -> list[Line]:
         """Return *text* behind its time and *head*, indented under itself.
 
-        *head* is clean already; *body* is the style of the text, if not *style*.
+        *head* is clean already; *body* is the style of the text, if not *style*;
+        *indent* its column, if not the one where it begins.
         """
         stamp = clock_time(at)
         first, *others = clean_lines(text)
-        indent = min(len(stamp) + 1 + text_width(head) + 1, MAX_INDENT)
+        if indent is None:
+            indent = min(len(stamp) + 1 + text_width(head) + 1, MAX_INDENT)
         spans = [(f"{stamp} ", PLAIN)]
         if body is None:
             body = style
@@ -211,10 +214,10 @@ class Renderer:
 
     def _alarm(self, word: str, text: str) -> list[Shown]:
         at = self._moment()
-        lines = self._block(at, f"*** {word}:", text, _ALARM)
+        margin = len(clock_time(at)) + 1
+        lines = self._block(at, f"*** {word}:", text, _ALARM, indent=margin)
         if self._signs.bar:
-            indent = " " * (len(clock_time(at)) + 1)
-            bar = Line(((indent, PLAIN), (self._signs.bar, _ALARM)))
+            bar = Line(((" " * margin, PLAIN), (self._signs.bar, _ALARM)), margin)
             lines = [bar, *lines, bar]
         return [Shown(lines, rings=Rings.MENTION, at=at)]
 

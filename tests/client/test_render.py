@@ -123,9 +123,10 @@ def test_a_kick_cannot_be_missed() -> None:
     assert lines(frame) == [
         BAR,
         "12:00 *** KICKED (operator): enough",
-        " " * MAX_INDENT + "of it",
+        "      of it",
         BAR,
     ]
+    assert {line.indent for one in shown(frame) for line in one.lines} == {6}
     assert all("\x1b[1;7;31m" in line for line in lines(frame, Paint.COLOUR))
     assert [one.rings for one in shown(frame)] == [Rings.MENTION]
 
