@@ -18,7 +18,7 @@ from chatroom.client.connection import Target, resolve
 from chatroom.client.face import Face
 from chatroom.client.lines import Paint
 from chatroom.client.options import Options, read_options
-from chatroom.client.render import JsonRenderer, Renderer
+from chatroom.client.render import BRIEF, WORDS, JsonRenderer, Renderer
 from chatroom.client.script import MAX_LINE, TOO_LONG, objection
 from chatroom.client.security import Security, make_security
 from chatroom.config import read_secret
@@ -57,7 +57,9 @@ def _run(
     full = _has_full_terminal() and not (
         options.plain or options.json or options.json_in
     )
-    renderer = JsonRenderer() if options.json else Renderer()
+    renderer = (
+        JsonRenderer() if options.json else Renderer(signs=BRIEF if full else WORDS)
+    )
     client = Client(
         loop, options, targets, renderer, security=security, password=password
     )

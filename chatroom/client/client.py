@@ -24,7 +24,7 @@ from chatroom.client.face import Face
 from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
-from chatroom.client.render import RETURNABLE, Renderer
+from chatroom.client.render import RETURNABLE, Renderer, Shown
 from chatroom.client.script import take
 from chatroom.client.security import Security
 from chatroom.client.session import Session
@@ -141,6 +141,8 @@ class Client:
         """Whether the network has to wait for who reads our output."""
         self._timer: Timer | None = None
         """Ends the patience with a server: for its goodbye, or its history."""
+        self._held_news: Timer | None = None
+        """Ends the patience with a crowd that comes and goes."""
         self._code = EXIT_LEFT
         self._error: Exception | None = None
         self.session = Session()
@@ -178,6 +180,7 @@ class Client:
             return
         self._phase = Phase.OVER
         self._code, self._error = code, error
+        self._show_held_news()
         self._be_patient_no_more()
         self._comeback.stop()
         self._connection.close()
@@ -270,11 +273,23 @@ class Client:
             if isinstance(event, str):
                 self.notice(event)
                 continue
-            shown = self._renderer.render(
-                event.kind, event.frame, self.session, event.back
+            self._put(
+                self._renderer.render(event.kind, event.frame, self.session, event.back)
             )
-            if shown is not None:
-                self.face.show(shown.lines, shown.speech)
+
+    def _put(self, shown: list[Shown]) -> None:
+        """Show *shown*, and see to it that what is held back comes too."""
+        for one in shown:
+            self.face.show(one.lines, one.speech)
+        patience = self._renderer.patience
+        if patience is not None and self._held_news is None:
+            self._held_news = self._loop.call_later(patience, self._show_held_news)
+
+    def _show_held_news(self) -> None:
+        if self._held_news is not None:
+            self._held_news.cancel()
+            self._held_news = None
+        self._put(self._renderer.flush())
 
     def _kicked(self, frame: Fields) -> None:
         reason = frame["reason"]
@@ -408,6 +423,7 @@ class Client:
 
     def reading(self, here: bool) -> None:
         """The user looks away, or is back."""
+        self._renderer.reading(here)
 
     def input_ended(self) -> None:
         """Leave when all is answered."""
@@ -518,7 +534,7 @@ class Client:
 
     def notice(self, text: str) -> None:
         """Show *text* as a word of the client itself."""
-        self.face.show(self._renderer.notice(text), False)
+        self._put(self._renderer.notice(text))
 
     def leave(self) -> None:
         """Leave; whoever asks twice does not want to wait."""

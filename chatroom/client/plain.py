@@ -30,6 +30,7 @@ MAX_WAITING = 1024 * 1024
 """Bytes of output that wait for their reader before the network has to."""
 MAX_LINE_BYTES = 4 * MAX_TEXT + 1
 """No text of the longest kind is longer in UTF-8, a carriage return included."""
+BELL = b"\a"
 
 _LOCAL = 3  # Where it is in what tcgetattr gives.
 
@@ -205,6 +206,7 @@ class Plain:
         self._loop = loop
         self._owner = owner
         self._stdin, stdout, stderr = descriptors
+        self._can_ring = interactive and os.isatty(stdout)
         self._lines = lines or LineSplitter()
         self._listening = False
         self._watching = False
@@ -233,7 +235,9 @@ class Plain:
         """Nothing: there is no place for it that stays in sight."""
 
     def bell(self) -> None:
-        """Nothing."""
+        """Ring behind what is written, where a terminal takes it and a person types."""
+        if self._can_ring:
+            self._out.write(BELL)
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Nothing, as a prompt is no line; but what is *secret* has to be asked for."""
