@@ -12,13 +12,15 @@ import os
 import signal
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from chatroom.client.client import Client
 from chatroom.client.connection import Target, resolve
 from chatroom.client.face import Face
 from chatroom.client.lines import Paint
 from chatroom.client.options import Options, read_options
-from chatroom.client.render import JsonRenderer, Renderer
+from chatroom.client.render import BRIEF, WORDS, JsonRenderer, Renderer
+from chatroom.client.script import MAX_LINE, TOO_LONG, objection
 from chatroom.client.security import Security, make_security
 from chatroom.config import read_secret
 from chatroom.net.loop import Loop
@@ -53,13 +55,17 @@ def _run(
     security: Security | None,
     password: str | None,
 ) -> Client:
-    full = _has_full_terminal() and not options.json
-    renderer = JsonRenderer() if options.json else Renderer()
+    full = _has_full_terminal() and not (
+        options.plain or options.json or options.json_in
+    )
+    renderer = (
+        JsonRenderer() if options.json else Renderer(signs=BRIEF if full else WORDS)
+    )
     client = Client(
         loop, options, targets, renderer, security=security, password=password
     )
     loop.on_error = client.crash
-    client.face = _make_face(loop, client, full)
+    client.face = _make_face(loop, client, full, options)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # What nohup and the shell's & have us ignore stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -73,17 +79,21 @@ def _run(
     return client
 
 
-def _make_face(loop: Loop, client: Client, full: bool) -> Face:
+def _make_face(loop: Loop, client: Client, full: bool, options: Options) -> Face:
     # Imported here: a pipe needs no terminal, and a terminal no pipe.
     if full:
-        from chatroom.client.line_history import LineHistory, default_path
+        from chatroom.client.line_history import LineHistory
         from chatroom.client.terminal import Terminal
 
-        path = default_path()
-        history = LineHistory(path) if path is not None else None
+        path = options.line_history
+        history = LineHistory(Path(path)) if path is not None else None
         return Terminal(loop, client, _paint(), history=history)
-    from chatroom.client.plain import Plain
+    from chatroom.client.plain import LineSplitter, Plain
 
+    if options.json_in:
+        # Whoever types them in is a program as far as we are concerned.
+        splitter = LineSplitter(MAX_LINE, TOO_LONG, objection)
+        return Plain(loop, client, interactive=False, lines=splitter)
     return Plain(loop, client, interactive=os.isatty(0))
 
 

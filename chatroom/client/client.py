@@ -24,7 +24,8 @@ from chatroom.client.face import Face
 from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
-from chatroom.client.render import RETURNABLE, Renderer
+from chatroom.client.render import RETURNABLE, Renderer, Shown
+from chatroom.client.script import take
 from chatroom.client.security import Security
 from chatroom.client.session import Session
 from chatroom.client.transcript import Event, amount
@@ -140,6 +141,8 @@ class Client:
         """Whether the network has to wait for who reads our output."""
         self._timer: Timer | None = None
         """Ends the patience with a server: for its goodbye, or its history."""
+        self._held_news: Timer | None = None
+        """Ends the patience with a crowd that comes and goes."""
         self._code = EXIT_LEFT
         self._error: Exception | None = None
         self.session = Session()
@@ -177,6 +180,7 @@ class Client:
             return
         self._phase = Phase.OVER
         self._code, self._error = code, error
+        self._show_held_news()
         self._be_patient_no_more()
         self._comeback.stop()
         self._connection.close()
@@ -269,11 +273,23 @@ class Client:
             if isinstance(event, str):
                 self.notice(event)
                 continue
-            shown = self._renderer.render(
-                event.kind, event.frame, self.session, event.back
+            self._put(
+                self._renderer.render(event.kind, event.frame, self.session, event.back)
             )
-            if shown is not None:
-                self.face.show(shown.lines, shown.speech)
+
+    def _put(self, shown: list[Shown]) -> None:
+        """Show *shown*, and see to it that what is held back comes too."""
+        for one in shown:
+            self.face.show(one.lines, one.speech)
+        patience = self._renderer.patience
+        if patience is not None and self._held_news is None:
+            self._held_news = self._loop.call_later(patience, self._show_held_news)
+
+    def _show_held_news(self) -> None:
+        if self._held_news is not None:
+            self._held_news.cancel()
+            self._held_news = None
+        self._put(self._renderer.flush())
 
     def _kicked(self, frame: Fields) -> None:
         reason = frame["reason"]
@@ -407,6 +423,7 @@ class Client:
 
     def reading(self, here: bool) -> None:
         """The user looks away, or is back."""
+        self._renderer.reading(here)
 
     def input_ended(self) -> None:
         """Leave when all is answered."""
@@ -441,6 +458,8 @@ class Client:
             self._pending_size -= len(line)
             if self.face.interactive:
                 run_line(self, line)
+            elif self._options.json_in:
+                take(self, line)
             else:
                 self.say(line)
         if self._phase not in (Phase.JOINED, Phase.RETURNING):
@@ -488,21 +507,26 @@ class Client:
 
     # -- what a command may do ------------------------------------------------
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, ref: str | None = None) -> None:
         """Say *text*, unless the rules for texts forbid it."""
-        if self._may_say(text):
-            self._connection.send(self.session.say(text))
+        if self._may_say(text, ref):
+            self._connection.send(self.session.say(text, ref))
 
-    def whisper(self, to: str, text: str) -> None:
+    def whisper(self, to: str, text: str, ref: str | None = None) -> None:
         """Whisper *text*, by the same rules."""
-        if self._may_say(text):
-            self._connection.send(self.session.whisper(to, text))
+        if self._may_say(text, ref):
+            self._connection.send(self.session.whisper(to, text, ref))
 
-    def _may_say(self, text: str) -> bool:
+    def _may_say(self, text: str, ref: str | None) -> bool:
         wrong = text_error(text)
         if wrong is not None:
             self.notice(f"not said: {wrong[1]}")
-        return wrong is None
+            return False
+        if ref is not None and self.session.outbox.expects(ref):
+            # Two of one name could not be told apart when they are owed.
+            self.notice(f"not said: no answer has come yet to what had the ref {ref!a}")
+            return False
+        return True
 
     def ask(self, frame: Fields) -> None:
         """Send *frame*."""
@@ -510,7 +534,7 @@ class Client:
 
     def notice(self, text: str) -> None:
         """Show *text* as a word of the client itself."""
-        self.face.show(self._renderer.notice(text), False)
+        self._put(self._renderer.notice(text))
 
     def leave(self) -> None:
         """Leave; whoever asks twice does not want to wait."""

@@ -19,15 +19,6 @@ MAX_BYTES = 1024 * 1024
 """Of the file; above it only the newest lines are kept."""
 
 
-def default_path() -> Path | None:
-    """Return where the lines are kept; ``None`` where nobody is at home."""
-    # https://specifications.freedesktop.org/basedir-spec: relative ones do not count.
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        state = os.path.expanduser("~/.local/state")
-    return Path(state, "chatroom", "history") if os.path.isabs(state) else None
-
-
 class LineHistory:
     """The lines in one file."""
 

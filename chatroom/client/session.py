@@ -92,18 +92,18 @@ class Session:
             frame["password"] = password
         return frame
 
-    def say(self, text: str) -> Fields:
+    def say(self, text: str, ref: str | None = None) -> Fields:
         """Return the frame that says *text*, and expect its answer."""
-        return self._saying({"type": "say", "text": text})
+        return self._saying({"type": "say", "text": text}, ref)
 
-    def whisper(self, to: str, text: str) -> Fields:
+    def whisper(self, to: str, text: str, ref: str | None = None) -> Fields:
         """Return the frame that whispers *text* to *to*, and expect its answer."""
-        return self._saying({"type": "whisper", "to": to, "text": text})
+        return self._saying({"type": "whisper", "to": to, "text": text}, ref)
 
-    def _saying(self, frame: Fields) -> Fields:
+    def _saying(self, frame: Fields, ref: str | None) -> Fields:
         letters = self.limits.get("shout_letters", 1)
         shout = Moderator(min_letters=letters).is_shout(frame["text"])
-        return self.outbox.say(frame, self.room, shout)
+        return self.outbox.say(frame, self.room, shout, ref)
 
     def ask(self, frame: Fields) -> Fields:
         """Return *frame*, which says nothing, and keep in mind what it changes."""

@@ -67,12 +67,13 @@ def test_no_color_is_honoured(
 
 def test_faces(loop: Loop, terminals: set[int]) -> None:
     client = Client(loop, Options(), [], Renderer())
-    assert isinstance(app._make_face(loop, client, True), Terminal)
-    plain = app._make_face(loop, client, False)
+    assert isinstance(app._make_face(loop, client, True, Options()), Terminal)
+    plain = app._make_face(loop, client, False, Options())
     assert isinstance(plain, Plain)
     assert not plain.interactive
     terminals.add(0)
-    assert app._make_face(loop, client, False).interactive
+    assert app._make_face(loop, client, False, Options()).interactive
+    assert not app._make_face(loop, client, False, Options(json_in=True)).interactive
 
 
 def test_what_is_wrong_is_raised() -> None:
@@ -121,7 +122,7 @@ def test_it_starts_without_what_it_does_not_need() -> None:
     program = (
         "import sys, chatroom.client.app, chatroom.client.plain\n"
         "print(*{'ssl', 'sqlite3', 'asyncio', 'threading', 'logging', 'termios',\n"
-        "        'secrets', 'chatroom.server'} & set(sys.modules))\n"
+        "        'secrets', 'tomllib', 'chatroom.server'} & set(sys.modules))\n"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", program],

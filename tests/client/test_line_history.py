@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatroom.client import line_history
-from chatroom.client.line_history import LineHistory, default_path
+from chatroom.client.line_history import LineHistory
 from chatroom.client.recall import MAX_LINES
 
 
@@ -71,14 +71,3 @@ def test_what_cannot_be_used_is_no_history(tmp_path: Path, kind: str) -> None:
     history = LineHistory(path)
     history.append("one")
     assert history.read() == []
-
-
-def test_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/anna")
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert default_path() == Path("/state/chatroom/history")
-    for away in ("", "relative"):
-        monkeypatch.setenv("XDG_STATE_HOME", away)
-        assert default_path() == Path("/home/anna/.local/state/chatroom/history")
-    monkeypatch.setenv("HOME", "nowhere")
-    assert default_path() is None
