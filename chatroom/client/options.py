@@ -56,6 +56,12 @@ class Options:
     tls_fingerprint: bytes | None = None
     """The SHA-256 of the one certificate that is trusted instead."""
     password_file: str | None = None
+    bell: str = "mention"
+    """What makes a sound: ``off``, ``mention`` or ``all``."""
+    hints: bool = True
+    """Whether it is told before a shout is sent that it is one."""
+    ignored: tuple[str, ...] = ()
+    """Nicks of those whom one does not want to hear."""
 
 
 def parse_address(text: str) -> tuple[str, int]:

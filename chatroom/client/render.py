@@ -43,6 +43,8 @@ class Shown:
     lines: list[Line]
     speech: bool = False
     """Whether it is what members say; everything else is news about the chat."""
+    rings: str = ""
+    """What calls for the user: ``message``, ``mention``, ``alarm`` or nothing."""
 
 
 _OWN = ("1", "1;32")
@@ -143,6 +145,9 @@ class Renderer:
         return self._block(at, f"{mark}<{clean(nick)}>", text, _OTHER, PLAIN)
 
     def _message(self, frame: Fields, session: Session) -> Shown:
+        return Shown(self._message_lines(frame, session), speech=True)
+
+    def _found(self, frame: Fields, session: Session) -> Shown:
         return Shown(self._message_lines(frame, session), speech=True)
 
     def _missed(self, frame: Fields, session: Session) -> Shown:
@@ -246,6 +251,7 @@ _SHOW: dict[str, Callable[[Renderer, Fields, Session], Shown | None]] = {
     "message": Renderer._message,
     "whisper": Renderer._whisper,
     "history": Renderer._history,
+    "found": Renderer._found,
     "welcome": Renderer._welcome,
     "room": Renderer._room,
     "joined": Renderer._joined,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from chatroom.client.asking import MAX_QUESTIONS
+from chatroom.client.backlog import MAX_PENDING
 from chatroom.client.client import (
     HISTORY_PATIENCE,
     LEAVE_PATIENCE,
-    MAX_PENDING,
-    MAX_QUESTIONS,
     MAX_UNANSWERED,
     MAX_UNSENT,
     SIGNAL_PATIENCE,
@@ -23,6 +23,7 @@ from chatroom.client.frames import Fields
 from chatroom.client.options import Options
 from chatroom.client.render import Renderer
 from chatroom.client.session import Session
+from chatroom.client.status import Status
 from chatroom.client.transcript import PAGE
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.loop import Loop
@@ -46,6 +47,15 @@ HISTORY: Fields = {
     "oldest_id": 1,
     "messages": [],
     "more": False,
+}
+BESIDE = ("who", "rooms", "ping")
+"""What a client asks on its own."""
+WARNING: Fields = {
+    "type": "warning",
+    "reason": "shouting",
+    "strikes": 1,
+    "limit": 2,
+    "text": "not so loud",
 }
 GIVE_UP = 20.0
 WRONG: Fields = {"type": "error", "code": "password", "text": "that is not it"}
@@ -73,12 +83,17 @@ class Stay:
             self.loop.tick(0.01)
 
     def sent(self) -> list[Fields]:
+        """What the client has sent, but for what it asks beside."""
+        return [frame for frame in self.all_sent() if frame["type"] not in BESIDE]
+
+    def all_sent(self) -> list[Fields]:
         """What the client has sent."""
         self.tick()
         return self.server.frames() if self.server.peer is not None else []
 
     def cut(self) -> None:
         """Let the connection be lost, and the loss be noticed."""
+        self.all_sent()  # A socket with something unread is reset, not closed.
         self.server.hang_up()
         self.tick()
 
@@ -119,8 +134,8 @@ def make_stay(
 ) -> Iterator[Stay]:
     options = Options("127.0.0.1", 99, "anna", "tea", give_up=GIVE_UP)
     targets = [(socket.AF_INET, server.address)]
-    client = Client(loop, options, targets, Renderer(), lambda: 0.5)
-    client.session = Session(map(str, itertools.count(1)).__next__)
+    session = Session(map(str, itertools.count(1)).__next__)
+    client = Client(loop, options, targets, Renderer(), lambda: 0.5, session=session)
     client.face = face
     client.start()
     loop.tick(1)
@@ -174,7 +189,7 @@ def test_hello_first_and_input_after_the_room(stay: Stay) -> None:
     stay.server.welcome()
     stay.tick()
     assert stay.face.opened
-    assert stay.face.prompted == "[lobby] anna> "
+    assert stay.face.prompted == "> "
     assert "welcome to chatroom/9.9.9" in stay.face.shown
 
 
@@ -184,9 +199,31 @@ def test_ping_is_answered_before_and_after_the_welcome(stay: Stay) -> None:
     assert stay.sent() == [{"type": "pong"}, {"type": "pong", "data": "é"}]
 
 
-def test_the_prompt_follows_nick_and_room(chatting: Stay) -> None:
+def test_the_status_follows_what_happens(chatting: Stay) -> None:
+    assert chatting.face.status_now == Status("lobby", "", "anna", 2)
     chatting.hear({"type": "renamed", "room": "lobby", "old": "anna", "new": "a\x1b"})
-    assert chatting.face.prompted == "[lobby] a␛> "
+    assert chatting.face.status_now.nick == "a␛"
+    chatting.hear({"type": "topic", "room": "lobby", "topic": "t\x1b", "by": "bob"})
+    assert chatting.face.status_now.topic == "t␛"
+    chatting.hear({"type": "joined", "room": "lobby", "nick": "eve"})
+    assert chatting.face.status_now.members == 3
+    chatting.hear(WARNING)
+    assert (chatting.face.status_now.strikes, chatting.face.status_now.limit) == (1, 2)
+    chatting.hear({"type": "topic", "room": "lobby", "topic": "", "by": "bob"})
+    assert chatting.face.status_now.topic == ""
+    chatting.hear(ROOM | {"room": "tea\x1b", "count": 9, "topic": "cups"})
+    assert chatting.face.status_now == Status("tea␛", "cups", "a␛", 9, 1, 2)
+
+
+def test_the_limit_is_known_from_the_welcome(stay: Stay) -> None:
+    assert stay.face.status_now == Status(state="connecting")
+    stay.server.welcome(strikes=1, limits={"strikes": 3})
+    stay.tick()
+    assert stay.face.status_now == Status("lobby", "", "anna", 2, 1, 3)
+
+
+def test_nobody_looks_at_the_status_of_a_script(piping: Stay) -> None:
+    assert piping.face.status_now == Status()
 
 
 def test_unknown_frames_are_ignored(chatting: Stay) -> None:
@@ -243,9 +280,11 @@ def test_who_finds_the_nick_taken_is_asked_for_another(stay: Stay) -> None:
     stay.loop.tick(1)
     stay.server.accept()
     assert stay.sent()[0]["nick"] == "anne"
+    assert stay.face.status_now.state == "connecting"
     stay.server.welcome(nick="anne")
     stay.tick()
-    assert stay.face.prompted == "[lobby] anne> "
+    assert stay.face.prompted == "> "
+    assert stay.face.status_now.nick == "anne"
 
 
 def test_it_asks_five_times_at_most(stay: Stay) -> None:
@@ -307,7 +346,7 @@ def test_who_is_asked_for_a_password_gives_it_unseen(stay: Stay) -> None:
     assert answer(stay, "please")["password"] == "please"
     stay.server.welcome()
     stay.tick()
-    assert (stay.face.prompted, stay.face.secret) == ("[lobby] anna> ", False)
+    assert (stay.face.prompted, stay.face.secret) == ("> ", False)
     assert "sesame" not in stay.face.shown
     assert stay.sent() == [], "what was typed meanwhile is not said"
     stay.client.entered("hello")
@@ -460,7 +499,7 @@ def test_a_terminal_is_read_whatever_waits(chatting: Stay) -> None:
     # Else Ctrl-C would not be seen.
     for _ in range(MAX_UNANSWERED + MAX_PENDING // 1000 + 10):
         chatting.client.entered("x" * 1000)
-    assert chatting.client._pending_size < MAX_PENDING + 2000
+    assert chatting.client._pending.size < MAX_PENDING + 2000
     assert chatting.face.shown.count("too much at once") == 1
     assert chatting.face.listening
     chatting.client.leave()
@@ -586,7 +625,9 @@ REFUSED = "cannot connect to 127.0.0.1:99: Connection refused"
 def test_a_connection_that_is_lost_is_sought_again(chatting: Stay) -> None:
     chatting.cut()
     assert chatting.face.lines[-1].endswith(f"-- {LOST}; next try in 1 s")
-    assert chatting.face.prompted == "[connection lost; next try in 1 s] anna> "
+    state = "connection lost; next try in 1 s"
+    assert chatting.face.status_now == Status("lobby", "", "anna", 2, state=state)
+    assert chatting.face.prompted == "> "
     hello = chatting.come_back()
     assert hello == {
         "type": "hello",
@@ -595,10 +636,10 @@ def test_a_connection_that_is_lost_is_sought_again(chatting: Stay) -> None:
         "room": "lobby",
         "session": "secret",
     }
-    assert chatting.face.prompted == "[connecting] anna> "
+    assert chatting.face.status_now.state == "connecting"
     chatting.server.welcome()
     chatting.tick()
-    assert chatting.face.prompted == "[lobby] anna> "
+    assert chatting.face.status_now.state == ""
     assert "connected to chatroom/9.9.9 again" in chatting.face.shown
     assert chatting.face.shown.count("/help tells") == 1
     chatting.client.entered("still here")
@@ -692,7 +733,7 @@ def test_somebody_has_the_name_meanwhile(chatting: Stay) -> None:
     assert names == ["anna_", "anna__", "anna___", "anna____"]
     chatting.server.welcome(nick="anna____")
     chatting.tick()
-    assert chatting.face.prompted == "[lobby] anna____> "
+    assert chatting.face.status_now.nick == "anna____"
     assert "you are now anna____" in chatting.face.shown
 
 
@@ -819,7 +860,7 @@ def test_too_much_typed_while_away(chatting: Stay) -> None:
     for _ in range(MAX_PENDING // 1000 + 10):
         chatting.client.entered("x" * 1000)
     assert chatting.face.shown.count("too much at once") == 1
-    assert chatting.client._pending_size < MAX_PENDING + 2000
+    assert chatting.client._pending.size < MAX_PENDING + 2000
 
 
 def test_leaving_on_the_way_back_says_good_bye(chatting: Stay) -> None:
