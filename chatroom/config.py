@@ -1,7 +1,10 @@
-"""Every setting with its default and the reason for it.
+"""Every setting of the server with its default and the reason for it, and how the
+settings of any command are declared and read.
 
-``Settings`` is the one list of options: the command line is made from its fields, and
-so is whatever reads settings later.  Must not know: what the settings are for.
+``Settings`` is the one list of the server's options, as the client has one of its own:
+a dataclass whose fields are made by ``option`` and ``flag``.  From such a table come
+the command line (``add_options``, ``read_arguments``) and what a settings file may hold
+(``read_settings_file``).  Must not know: what the settings are for.
 0 is no limit wherever a number limits something.
 """
 
@@ -9,10 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -40,6 +44,8 @@ MAX_SECRET = 1024
 """Bytes of a password, so that a hello holds it."""
 RESERVED_DESCRIPTORS = 64
 """Descriptors kept for listeners, files and what the interpreter opens."""
+MAX_SETTINGS_FILE = 64 * KIB
+"""Bytes of a settings file: every option with a page of reasons."""
 
 
 # -- values ---------------------------------------------------------------------
@@ -130,16 +136,25 @@ def option(
     metavar: str,
     text: str,
     shown: str | None = None,
+    *,
+    name: str | None = None,
 ) -> Any:
-    """Describe a field of ``Settings``; *shown* is the default as one writes it."""
+    """Describe an option with a value; *shown* is the default as one writes it.
+
+    Where *default* is a tuple it may be given several times.  *name* is the option's
+    where it is not the field's.
+    """
     about = {"parse": parse, "metavar": metavar, "help": text, "shown": shown}
-    return field(default=default, metadata=about)
+    return field(default=default, metadata=about | {"name": name})
 
 
-def flag(text: str) -> Any:
-    """Describe a field of ``Settings`` that is on or off."""
-    about = {"parse": None, "help": text}
-    return field(default=False, metadata=about)
+def flag(text: str, *, on: bool = False, default: Any = MISSING) -> Any:
+    """Describe an option that is on or off; *text* says what the other way is like.
+
+    *default* is what the field holds before options are read, where it is not *on*.
+    """
+    about = {"parse": None, "help": text, "on": on, "name": None}
+    return field(default=on if default is MISSING else default, metadata=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +281,12 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is one line (``UsageError``)."""
 
     def error(self, message: str) -> NoReturn:
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
-        raise UsageError(f"{shown}; see {self.prog} --help")
+        raise UsageError(f"{printable(message)}; see {self.prog} --help")
+
+
+def printable(text: str) -> str:
+    """Return *text* as one line that does nothing to a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -280,6 +299,64 @@ def checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"{text!a} is not {wrong}") from None
 
     return convert
+
+
+def options_of(table: type) -> dict[str, Field[Any]]:
+    """Return the fields of *table* that describe options, by the option's name."""
+    return {
+        f.metadata["name"] or option_name(f.name): f
+        for f in fields(table)
+        if f.metadata
+    }
+
+
+def add_options(parser: Parser, table: type) -> None:
+    """Add the options that *table* describes to *parser*.
+
+    A flag can be taken back, with ``no-`` before its name or without it.
+    """
+    for name, f in options_of(table).items():
+        about = f.metadata
+        if about["parse"] is None:
+            for word, value in ((name, True), (f"no-{name}", False)):
+                parser.add_argument(
+                    "--" + word,
+                    dest=f.name,
+                    action="store_const",
+                    const=value,
+                    default=None,
+                    # The way back is no news to who knows that it exists.
+                    help=argparse.SUPPRESS if value == about["on"] else about["help"],
+                )
+            continue
+        shown = about["shown"] or str(f.default)
+        parser.add_argument(
+            "--" + name,
+            dest=f.name,
+            type=checked(about["parse"]),
+            action="append" if isinstance(f.default, tuple) else "store",
+            default=None,
+            metavar=about["metavar"],
+            help=f"{about['help']} (default: {shown})",
+        )
+
+
+def read_arguments(
+    parser: Parser, table: type, argv: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return what the command line *argv* gives, by the field of *table*."""
+    given = vars(parser.parse_args(argv))
+    values = {name: value for name, value in given.items() if value is not None}
+    names = {f.name: name for name, f in options_of(table).items()}
+    for name, value in values.items():
+        if type(value) is not list:
+            continue
+        if not value or [] in value:
+            # argparse takes "--" out of the arguments, that of --port=-- too.
+            option = names.get(name, name)
+            parser.error(f"argument --{option}: expected one argument")
+        values[name] = tuple(value)
+    return values
 
 
 def read_settings(argv: Sequence[str] | None = None) -> Settings:
@@ -295,39 +372,148 @@ def read_settings(argv: Sequence[str] | None = None) -> Settings:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=version_line())
-    for f in fields(Settings):
-        about = f.metadata
-        if about["parse"] is None:
-            parser.add_argument(
-                "--" + option_name(f.name),
-                action="store_true",
-                default=None,
-                help=about["help"],
-            )
-            continue
-        shown = about["shown"] or str(f.default)
-        parser.add_argument(
-            "--" + option_name(f.name),
-            type=checked(about["parse"]),
-            action="append" if f.name == "host" else "store",
-            default=None,
-            metavar=about["metavar"],
-            help=f"{about['help']} (default: {shown})",
-        )
-    given = vars(parser.parse_args(argv))
-    values = {name: value for name, value in given.items() if value is not None}
-    for name, value in values.items():
-        if value == [] or (name == "host" and [] in value):
-            # argparse takes "--" out of the arguments, that of --port=-- too.
-            parser.error(f"argument --{option_name(name)}: expected one argument")
-    if "host" in values:
-        values["host"] = tuple(values["host"])
-    settings = Settings(**values)
+    add_options(parser, Settings)
+    settings = Settings(**read_arguments(parser, Settings, argv))
     if bool(settings.tls_cert) != bool(settings.tls_key):
         parser.error("--tls-cert and --tls-key go together")
     if settings.tls_only and not settings.tls_cert:
         parser.error("--tls-only needs --tls-cert and --tls-key")
     return settings
+
+
+# -- settings files -------------------------------------------------------------
+
+
+def read_settings_file(
+    path: str,
+    table: type,
+    others: Mapping[str, Callable[[str], Any]],
+    *,
+    required: bool,
+) -> dict[str, Any]:
+    """Return what the TOML file *path* sets, by the field of *table*.
+
+    Its names are the options' names without the dashes before them, and *others*:
+    names of further strings, and their parsers.  Raises ``UsageError``: one line, with
+    the number of the line that is wrong.  A file that does not exist sets nothing,
+    unless it is *required*.
+    """
+    text = _read_text(path, required)
+    values = {}
+    for name, value in _parse_toml(path, text):
+        try:
+            place, found = _setting(name, value, table, others)
+        except ValueError as wrong:
+            number = _line_of(name, text)
+            raise UsageError(f"{path!a}, line {number}: {wrong}") from None
+        values[place] = found
+    return values
+
+
+def _read_text(path: str, required: bool) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_SETTINGS_FILE + 1)
+    except OSError as error:
+        if not required and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return ""
+        raise UsageError(f"cannot read {path!a}: {error.strerror}") from None
+    if len(data) > MAX_SETTINGS_FILE:
+        raise UsageError(f"{path!a} is larger than {MAX_SETTINGS_FILE} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path!a}, line {number}: it is not UTF-8") from None
+
+
+def _parse_toml(path: str, text: str) -> Iterable[tuple[str, Any]]:
+    """Return the names in *text* and their values, in their order."""
+    if not text:
+        return ()
+    import tomllib  # Most people have no such file.
+
+    try:
+        return tomllib.loads(text).items()
+    except tomllib.TOMLDecodeError as error:
+        found = re.fullmatch(r"(.*) \(at (?:line (\d+), .*|end .*)\)", str(error), re.S)
+        assert found is not None
+        number = found[2] or text.rstrip().count("\n") + 1
+        what = found[1][:1].lower() + found[1][1:]
+        raise UsageError(f"{path!a}, line {number}: {printable(what)}") from None
+    except (ValueError, RecursionError):
+        # A number of more digits than Python likes to read, lists without end.
+        raise UsageError(f"{path!a} holds something that is too large") from None
+
+
+def _line_of(name: str, text: str) -> int:
+    """Return the line in which the statement of *text* begins that sets *name*."""
+    import tomllib
+
+    first, statement = 1, ""
+    for number, line in enumerate(text.split("\n"), 1):
+        statement += line + "\n"
+        try:
+            names = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # It goes on in the next line.
+        if name in names:
+            break
+        first, statement = number + 1, ""
+    return first
+
+
+def _setting(
+    name: str, value: Any, table: type, others: Mapping[str, Callable[[str], Any]]
+) -> tuple[str, Any]:
+    """Return the field that *name* stands for, and what it gets.
+
+    Raises ``ValueError`` with all that there is to say.
+    """
+    if name in others:
+        return name, _value(name, value, others[name], ())
+    options = options_of(table)
+    plain = name.removeprefix("no-")
+    if (
+        name not in options
+        and plain in options
+        and not options[plain].metadata["parse"]
+    ):
+        return options[plain].name, not _truth(name, value)
+    if name == "password":
+        raise ValueError("a password does not stand in here: see password-file")
+    if name not in options:
+        raise ValueError(f"there is no setting {name!a}")
+    f = options[name]
+    parse = f.metadata["parse"]
+    if parse is None:
+        return f.name, _truth(name, value)
+    if isinstance(f.default, tuple):
+        several = value if type(value) is list else [value]
+        return f.name, tuple(_value(name, one, parse, ()) for one in several)
+    numbers = (int, float) if isinstance(f.default, (int, float)) else ()
+    return f.name, _value(name, value, parse, numbers)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"{name} has to be true or false")
+    return value
+
+
+def _value(
+    name: str, value: Any, parse: Callable[[str], Any], numbers: tuple[type, ...]
+) -> Any:
+    """Return what *parse* makes of *value*, a string or one of the types *numbers*."""
+    # type(): True is an int by isinstance.
+    if type(value) is not str and type(value) not in numbers:
+        either = "a number or " if numbers else ""
+        raise ValueError(f"{name} has to be {either}a string")
+    text = str(value)
+    try:
+        return parse(text)
+    except ValueError as wrong:
+        raise ValueError(f"{name}: {text!a} is not {wrong}") from None
 
 
 def read_secret(path: str) -> str:

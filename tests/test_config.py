@@ -106,6 +106,37 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.startswith(f"chatroom {__version__} (Python 3.")
 
 
+def test_a_flag_can_be_taken_back() -> None:
+    tls = ["--tls-cert", "c", "--tls-key", "k"]
+    assert not read_settings([*tls, "--tls-only", "--no-tls-only"]).tls_only
+
+
+def test_a_settings_file_holds_what_the_table_has(tmp_path: Path) -> None:
+    """Every option, numbers as numbers, and the one that comes several times."""
+    path = tmp_path / "server.toml"
+
+    def read(text: str) -> dict[str, object]:
+        path.write_text(text, encoding="utf-8")
+        return config.read_settings_file(str(path), Settings, {}, required=True)
+
+    for name, value in DEFAULTS.items():
+        if name not in WORDS:
+            ((field_name, found),) = read(f"{name} = '{value}'").items()
+            assert found == getattr(Settings(), field_name)
+    assert read("host = ['::1', '0.0.0.0']\nport = 99\nrate = 0.5") == {
+        "host": ("::1", "0.0.0.0"),
+        "port": 99,
+        "rate": 0.5,
+    }
+    assert read("tls-only = true\nmax-output = 5") == {
+        "tls_only": True,
+        "max_output": 5,
+    }
+    for wrong in ("port = 1.0", "port = 65536", "host = 1", "log-level = 'loud'"):
+        with pytest.raises(UsageError, match="line 1: "):
+            read(wrong)
+
+
 def test_host_may_be_repeated() -> None:
     settings = read_settings(["--host", "::1", "--host=0.0.0.0"])
     assert settings.host == ("::1", "0.0.0.0")

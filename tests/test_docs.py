@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 
+from chatroom.client.options import read_options
 from chatroom.core import messages, requests
 from chatroom.core.chat import SESSION_ENDS
 from tests.support.server import Server
@@ -232,9 +233,8 @@ def events(text: str) -> list[str]:
 def test_files_that_a_page_names_exist(path: Path) -> None:
     """A file that was moved or renamed has to be so in the documents too."""
     text = path.read_text(encoding="utf-8")
-    named = set(
-        re.findall(r"(?<![\w.])(?:chatroom|bin|tests|docs)/(?!\d)[\w./-]*\w", text)
-    )
+    ours = r"(?<![\w.])(?<!\.config/)(?:chatroom|bin|tests|docs)/(?!\d)[\w./-]*\w"
+    named = set(re.findall(ours, text))
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
@@ -297,6 +297,15 @@ def options_in_help(script: str) -> dict[str, str]:
         found[names[-1]] = default[1] if default else ""
     del found["--help"]
     return found
+
+
+def test_settings_of_the_readme_are_understood(tmp_path: Path) -> None:
+    """Whoever copies the example has a file that the client takes."""
+    (example,) = blocks("toml", (ROOT / "README.md").read_text(encoding="utf-8"))
+    path = tmp_path / "client.toml"
+    path.write_text(example, encoding="utf-8")
+    found = read_options(["--config", str(path)])
+    assert (found.nick, found.room, found.ignored) == ("ann", "tea", ("bob", "eve"))
 
 
 @pytest.mark.parametrize("script", ["chat-server", "chat-client"])

@@ -18,7 +18,8 @@ from chatroom.client.connection import Target, resolve
 from chatroom.client.face import Face
 from chatroom.client.lines import Paint
 from chatroom.client.options import Options, read_options
-from chatroom.client.render import JsonRenderer, Renderer
+from chatroom.client.render import BRIEF, WORDS, JsonRenderer, Renderer
+from chatroom.client.script import MAX_LINE, TOO_LONG, objection
 from chatroom.client.security import Security, make_security
 from chatroom.config import read_secret
 from chatroom.net.loop import Loop
@@ -53,13 +54,17 @@ def _run(
     security: Security | None,
     password: str | None,
 ) -> Client:
-    full = _has_full_terminal() and not options.json
-    renderer = JsonRenderer() if options.json else Renderer()
+    full = _has_full_terminal() and not (
+        options.plain or options.json or options.json_in
+    )
+    renderer = (
+        JsonRenderer() if options.json else Renderer(signs=BRIEF if full else WORDS)
+    )
     client = Client(
         loop, options, targets, renderer, security=security, password=password
     )
     loop.on_error = client.crash
-    client.face = _make_face(loop, client, full)
+    client.face = _make_face(loop, client, full, options.json_in)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # What nohup and the shell's & have us ignore stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -73,14 +78,18 @@ def _run(
     return client
 
 
-def _make_face(loop: Loop, client: Client, full: bool) -> Face:
+def _make_face(loop: Loop, client: Client, full: bool, frames: bool = False) -> Face:
     # Imported here: a pipe needs no terminal, and a terminal no pipe.
     if full:
         from chatroom.client.terminal import Terminal
 
         return Terminal(loop, client, _paint())
-    from chatroom.client.plain import Plain
+    from chatroom.client.plain import LineSplitter, Plain
 
+    if frames:
+        # Whoever types them in is a program as far as we are concerned.
+        splitter = LineSplitter(MAX_LINE, TOO_LONG, objection)
+        return Plain(loop, client, interactive=False, lines=splitter)
     return Plain(loop, client, interactive=os.isatty(0))
 
 

@@ -25,7 +25,8 @@ from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
 from chatroom.client.pulse import Pulse
-from chatroom.client.render import RETURNABLE, Renderer
+from chatroom.client.render import RETURNABLE, Renderer, Rings, Shown
+from chatroom.client.script import take
 from chatroom.client.security import Security
 from chatroom.client.session import Session
 from chatroom.client.status import Status
@@ -60,9 +61,9 @@ PROMPT = "> "
 SAYINGS = frozenset(("message", "whisper", "history"))
 """Frames that change nothing of how things stand."""
 RINGS = {
-    "off": frozenset[str](),
-    "mention": frozenset(("mention", "alarm")),
-    "all": frozenset(("message", "mention", "alarm")),
+    "off": frozenset[Rings](),
+    "mention": frozenset((Rings.MENTION,)),
+    "all": frozenset((Rings.MESSAGE, Rings.MENTION)),
 }
 """What makes a sound, by what the user wants."""
 
@@ -120,6 +121,8 @@ class Client:
         """Whether the network has to wait for who reads our output."""
         self._timer: Timer | None = None
         """Ends the patience with a server: for its goodbye, or its history."""
+        self._held_news: Timer | None = None
+        """Ends the patience with a crowd that comes and goes."""
         self._code = EXIT_LEFT
         self._error: Exception | None = None
         self._state = ""
@@ -169,6 +172,7 @@ class Client:
             return
         self._phase = Phase.OVER
         self._code, self._error = code, error
+        self._show_held_news()
         self._be_patient_no_more()
         self._comeback.stop()
         self._pulse.stop()
@@ -291,13 +295,25 @@ class Client:
             if isinstance(event, str):
                 self.notice(event)
                 continue
-            shown = self._renderer.render(
-                event.kind, event.frame, self.session, event.back
+            self._put(
+                self._renderer.render(event.kind, event.frame, self.session, event.back)
             )
-            if shown is not None:
-                self.face.show(shown.lines, shown.speech)
-                if shown.rings in RINGS[self._options.bell]:
-                    self.face.bell()
+
+    def _put(self, shown: list[Shown]) -> None:
+        """Show *shown*, and see to it that what is held back comes too."""
+        for one in shown:
+            self.face.show(one.lines, one.speech)
+            if one.rings in RINGS[self._options.bell]:
+                self.face.bell()
+        patience = self._renderer.patience
+        if patience is not None and self._held_news is None:
+            self._held_news = self._loop.call_later(patience, self._show_held_news)
+
+    def _show_held_news(self) -> None:
+        if self._held_news is not None:
+            self._held_news.cancel()
+            self._held_news = None
+        self._put(self._renderer.flush())
 
     def _kicked(self, frame: Fields) -> None:
         reason = frame["reason"]
@@ -423,6 +439,7 @@ class Client:
 
     def reading(self, here: bool) -> None:
         """The user looks away, or is back."""
+        self._renderer.reading(here)
 
     def input_ended(self) -> None:
         """Leave when all is answered."""
@@ -456,6 +473,8 @@ class Client:
             line = self._pending.take()
             if self.face.interactive:
                 run_line(self._talk, line)
+            elif self._options.json_in:
+                take(self._talk, line)
             else:
                 self._talk.say(line)
         self._ask_beside()
@@ -516,7 +535,7 @@ class Client:
 
     def notice(self, text: str) -> None:
         """Show *text* as a word of the client itself."""
-        self.face.show(self._renderer.notice(text), False)
+        self._put(self._renderer.notice(text))
 
     # -- the end --------------------------------------------------------------
 

@@ -87,9 +87,12 @@ class Outbox:
 
     # -- what goes out --------------------------------------------------------
 
-    def say(self, frame: Fields, room: str, shout: bool) -> Fields:
-        """Give *frame* a ref and expect its answer."""
-        ref = self._new_ref()
+    def say(
+        self, frame: Fields, room: str, shout: bool, ref: str | None = None
+    ) -> Fields:
+        """Give *frame* a ref, one that is not expected, and expect its answer."""
+        if ref is None:
+            ref = self._new_ref()
         frame["ref"] = ref
         room = self._asked_room() or room
         self._sent[ref] = Sent(frame, room, shout)
@@ -212,6 +215,10 @@ class Outbox:
     def owes(self) -> bool:
         """Whether something is to be sent again."""
         return bool(self._owed)
+
+    def expects(self, ref: str) -> bool:
+        """Tell whether what was said as *ref* has no answer yet."""
+        return ref in self._sent
 
     @property
     def unanswered(self) -> int:

@@ -30,6 +30,7 @@ MAX_WAITING = 1024 * 1024
 """Bytes of output that wait for their reader before the network has to."""
 MAX_LINE_BYTES = 4 * MAX_TEXT + 1
 """No text of the longest kind is longer in UTF-8, a carriage return included."""
+BELL = b"\a"
 
 _LOCAL = 3  # Where it is in what tcgetattr gives.
 
@@ -41,10 +42,26 @@ class Unreadable:
     reason: str
 
 
-class LineSplitter:
-    """Bytes to lines, however they are cut.  Only LF ends a line; CR LF does too."""
+def no_objection(line: str) -> None:
+    """Let every line pass."""
 
-    def __init__(self) -> None:
+
+class LineSplitter:
+    """Bytes to lines, however they are cut.  Only LF ends a line; CR LF does too.
+
+    *longest*: bytes of a line, a carriage return included; *too_long* is what is said
+    of others.  *objection* returns what is wrong with a line, if anything.
+    """
+
+    def __init__(
+        self,
+        longest: int = MAX_LINE_BYTES,
+        too_long: str = f"is longer than {MAX_TEXT} characters and is not said",
+        objection: Callable[[str], str | None] = no_objection,
+    ) -> None:
+        self._longest = longest
+        self._too_long_words = too_long
+        self._objection = objection
         self._held = bytearray()
         self._too_long = False
         self._number = 0
@@ -66,7 +83,7 @@ class LineSplitter:
     def _hold(self, data: bytes) -> None:
         if not self._too_long:
             self._held += data
-            if len(self._held) > MAX_LINE_BYTES:
+            if len(self._held) > self._longest:
                 self._too_long = True
                 self._held.clear()
 
@@ -75,12 +92,16 @@ class LineSplitter:
         raw, self._held = self._held.removesuffix(b"\r"), bytearray()
         if self._too_long:
             self._too_long = False
-            reason = f"is longer than {MAX_TEXT} characters"
-            return Unreadable(f"line {self._number} {reason} and is not said")
+            return self._unreadable(self._too_long_words)
         try:
-            return raw.decode()
+            line = raw.decode()
         except UnicodeDecodeError:
-            return Unreadable(f"line {self._number} is not UTF-8 and is not said")
+            return self._unreadable("is not UTF-8 and is not said")
+        wrong = self._objection(line)
+        return line if wrong is None else self._unreadable(wrong)
+
+    def _unreadable(self, reason: str) -> Unreadable:
+        return Unreadable(f"line {self._number} {reason}")
 
 
 class Output:
@@ -179,12 +200,14 @@ class Plain:
         owner: Owner,
         interactive: bool,
         descriptors: tuple[int, int, int] = (0, 1, 2),
+        lines: LineSplitter | None = None,
     ) -> None:
         self.interactive = interactive
         self._loop = loop
         self._owner = owner
         self._stdin, stdout, stderr = descriptors
-        self._lines = LineSplitter()
+        self._can_ring = interactive and os.isatty(stdout)
+        self._lines = lines or LineSplitter()
         self._listening = False
         self._watching = False
         self._ended = False
@@ -214,7 +237,9 @@ class Plain:
         """Nothing: there is no place for it that stays in sight."""
 
     def bell(self) -> None:
-        """Nothing."""
+        """Ring behind what is written, where a terminal takes it and a person types."""
+        if self._can_ring:
+            self._out.write(BELL)
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Nothing, as a prompt is no line; but what is *secret* has to be asked for."""

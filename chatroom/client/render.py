@@ -10,62 +10,70 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
 from chatroom.client.frames import Fields
 from chatroom.client.glyphs import clean, clean_lines, text_width
 from chatroom.client.lines import PLAIN, Line, Style, line
+from chatroom.client.nicks import colour_of, names
+from chatroom.client.presence import Presence, Told
+from chatroom.client.reading import Reading
 from chatroom.client.session import Session
+from chatroom.client.times import Days, clock_time
+from chatroom.client.transcript import amount
 
-LAST_MOMENT = 253402300800000
-"""Milliseconds since the epoch, the year 10000: what is later is no time."""
-NO_TIME = "--:--"
-MISSED = "~ "
-"""What stands before a message that was said while there was no connection."""
+MAX_INDENT = 20
+"""Columns by which a text is indented under itself at most: half of a small screen."""
 
 
-def clock_time(at: Any) -> str:
-    """Return the local time of *at*, milliseconds since the epoch, whatever it is."""
-    if type(at) is not int or not 0 <= at < LAST_MOMENT:
-        return NO_TIME
-    try:
-        return time.strftime("%H:%M", time.localtime(at / 1000))
-    except (OverflowError, ValueError, OSError):
-        return NO_TIME
+class Rings(Enum):
+    """How much it calls for the user, as far as the user lets it."""
+
+    NOT = auto()
+    MESSAGE = auto()
+    """Somebody else has said something, now."""
+    MENTION = auto()
+    """And it is for the user above all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a person gets to see of a frame."""
+    """What a person gets to see at once, of a frame or of what stands before it."""
 
     lines: list[Line]
     speech: bool = False
     """Whether it is what members say; everything else is news about the chat."""
-    rings: str = ""
-    """What calls for the user: ``message``, ``mention``, ``alarm`` or nothing."""
+    rings: Rings = Rings.NOT
+    at: Any = None
+    """The time that stands before it; ``None``: there is none."""
 
 
-_OWN = ("1", "1;32")
-_OTHER = ("", "36")
-_WHISPER = ("1", "35")
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What tells a line from others, beside its looks."""
+
+    missed: str
+    """Before a message that was said while there was no connection."""
+    mention: str
+    """Before a message that names the user."""
+    bar: str
+    """Above and below what nobody may miss."""
+
+
+BRIEF = Signs("~", "*", "*" * 32)
+WORDS = Signs("missed:", "mention:", "")
+"""For who has it read out to him."""
+
+_OWN = ("1", "1")
+_WHISPER = ("1", "1;35")
 _FAINT = ("", "2")
-_REFUSED = ("1", "33")
+_STRONG = ("1", "1")
 _ALARM = ("1;7", "1;7;31")
 """The parameters of SGR, without and with colours."""
 
-_LEFT = {
-    "leave": "has left",
-    "moved": "has gone to another room",
-    "lost": "has lost the connection",
-    "shouting": "was kicked for shouting",
-    "operator": "was kicked by an operator",
-    "banned": "was banned",
-    "replaced": "is here from elsewhere",
-    "shutdown": "has left: the server stops",
-    "idle": "was silent for too long",
-}
 RETURNABLE = frozenset(("shutdown", "idle"))
 """Reasons of a kick that end the connection and not the session."""
 
@@ -73,11 +81,26 @@ RETURNABLE = frozenset(("shutdown", "idle"))
 class Renderer:
     """Frames to lines, for a terminal or a file.
 
-    *now* gives the seconds since the epoch, for what has no time of its own.
+    What it returns is to be shown in that order, and at once.  Some of what it is given
+    comes out later: in front of something else, or of ``flush``, for which the caller
+    waits as long as ``patience`` says.
+
+    *now* gives the seconds since the epoch, for what has no time of its own; *clock*
+    seconds that do not go back.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        signs: Signs = BRIEF,
+    ) -> None:
         self._now = now
+        self._clock = clock
+        self._signs = signs
+        self._days = Days(self._moment())
+        self._presence = Presence()
+        self._reading = Reading()
 
     def render(
         self,
@@ -85,22 +108,67 @@ class Renderer:
         frame: Fields,
         session: Session,
         back: bool = False,
-    ) -> Shown | None:
-        """Return what *frame* of *kind* looks like, or ``None`` for nothing.
+    ) -> list[Shown]:
+        """Return what is to be shown now that *frame* of *kind* has come.
 
         *back*: it belongs to coming back after a lost connection.
         """
+        if kind in ("joined", "left"):
+            return self._told(self._presence.take(frame, self._clock()))
         show = (_SHOW_BACK if back else _SHOW).get(kind or "")
-        return show(self, frame, session) if show is not None else None
+        return self._in_order(show(self, frame, session)) if show is not None else []
 
-    def notice(self, text: str) -> list[Line]:
-        """Return the lines of a message of the client itself."""
-        return self._block(self._moment(), "--", text, PLAIN)
+    def notice(self, text: str) -> list[Shown]:
+        """Return a message of the client itself."""
+        return self._in_order([self._news(text)])
+
+    def reading(self, here: bool) -> None:
+        """The user looks away, or is back."""
+        self._reading.look(here, self._moment())
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds until ``flush`` has to be called; ``None``: it has not."""
+        due = self._presence.due
+        return None if due is None else max(0.0, due - self._clock())
+
+    def flush(self) -> list[Shown]:
+        """Return what was not shown yet."""
+        return self._told(self._presence.flush(self._clock()))
+
+    # -- what stands between --------------------------------------------------
+
+    def _in_order(self, shown: list[Shown]) -> list[Shown]:
+        """Return *shown* behind what came before it and is not shown yet."""
+        return [*self.flush(), *self._dated(shown)] if shown else []
+
+    def _told(self, changes: list[Told]) -> list[Shown]:
+        return self._dated(
+            self._news(change.text, PLAIN if change.loud else _FAINT)
+            for change in changes
+        )
+
+    def _dated(self, shown: Iterable[Shown]) -> list[Shown]:
+        """Return *shown* with the days on which it was."""
+        dated = []
+        for one in shown:
+            day = self._days.turn(one.at)
+            if day:
+                dated.append(Shown([line(f"-- {day} --", _STRONG)]))
+            dated.append(one)
+        return dated
+
+    def _unread(self) -> list[Shown]:
+        """Return the mark before the first message that the user has not seen."""
+        since = self._reading.unread()
+        if since is None:
+            return []
+        return [Shown([line(f"-- unread since {clock_time(since)} --", _STRONG)])]
+
+    # -- building blocks ------------------------------------------------------
 
     def _moment(self) -> int:
         return int(self._now() * 1000)
-
-    # -- building blocks ------------------------------------------------------
 
     def _block(
         self,
@@ -109,14 +177,17 @@ class Renderer:
         text: str,
         style: Style,
         body: Style | None = None,
+        indent: int | None = None,
     ) -> list[Line]:
         """Return *text* behind its time and *head*, indented under itself.
 
-        *head* is clean already; *body* is the style of the text, if not *style*.
+        *head* is clean already; *body* is the style of the text, if not *style*;
+        *indent* its column, if not the one where it begins.
         """
         stamp = clock_time(at)
         first, *others = clean_lines(text)
-        indent = len(stamp) + 1 + text_width(head) + 1
+        if indent is None:
+            indent = min(len(stamp) + 1 + text_width(head) + 1, MAX_INDENT)
         spans = [(f"{stamp} ", PLAIN)]
         if body is None:
             body = style
@@ -129,63 +200,85 @@ class Renderer:
         return [Line(tuple(spans), indent), *below]
 
     def _news(self, text: str, style: Style = PLAIN) -> Shown:
-        return Shown(self._block(self._moment(), "--", text, style))
+        at = self._moment()
+        return Shown(self._block(at, "--", text, style), at=at)
 
-    def _alarm(self, word: str, text: str) -> Shown:
-        return Shown(self._block(self._moment(), f"*** {word}:", text, _ALARM))
+    def _alarm(self, word: str, text: str) -> list[Shown]:
+        at = self._moment()
+        margin = len(clock_time(at)) + 1
+        lines = self._block(at, f"*** {word}:", text, _ALARM, indent=margin)
+        if self._signs.bar:
+            bar = Line(((" " * margin, PLAIN), (self._signs.bar, _ALARM)), margin)
+            lines = [bar, *lines, bar]
+        return [Shown(lines, rings=Rings.MENTION, at=at)]
 
-    # -- one for each frame ---------------------------------------------------
+    # -- what members say -----------------------------------------------------
 
-    def _message_lines(
-        self, frame: Fields, session: Session, mark: str = ""
-    ) -> list[Line]:
+    def _said(self, frame: Fields, session: Session, missed: bool = False) -> Shown:
         nick, at, text = frame["from"], frame["at"], frame["text"]
+        signs = [self._signs.missed] if missed else []
         if nick == session.nick:
-            return self._block(at, f"{mark}>{clean(nick)}<", text, _OWN, PLAIN)
-        return self._block(at, f"{mark}<{clean(nick)}>", text, _OTHER, PLAIN)
+            head = " ".join([*signs, f">{clean(nick)}<"])
+            return Shown(self._block(at, head, text, _OWN, PLAIN), speech=True, at=at)
+        colour = colour_of(nick)
+        style, rings = ("", colour), Rings.MESSAGE
+        if names(text, session.nick):
+            signs.append(self._signs.mention)
+            style, rings = ("7", f"7;{colour}"), Rings.MENTION
+        head = " ".join([*signs, f"<{clean(nick)}>"])
+        lines = self._block(at, head, text, style, PLAIN)
+        return Shown(lines, True, Rings.NOT if missed else rings, at)
 
-    def _message(self, frame: Fields, session: Session) -> Shown:
-        return Shown(self._message_lines(frame, session), speech=True)
+    def _message(self, frame: Fields, session: Session) -> list[Shown]:
+        shown = self._said(frame, session)
+        own = frame["from"] == session.nick
+        return [shown] if own else [*self._unread(), shown]
 
-    def _found(self, frame: Fields, session: Session) -> Shown:
-        return Shown(self._message_lines(frame, session), speech=True)
+    def _missed(self, frame: Fields, session: Session) -> list[Shown]:
+        shown = self._said(frame, session, missed=True)
+        own = frame["from"] == session.nick
+        return [shown] if own else [*self._unread(), shown]
 
-    def _missed(self, frame: Fields, session: Session) -> Shown:
-        return Shown(self._message_lines(frame, session, MISSED), speech=True)
+    def _whisper(self, frame: Fields, session: Session) -> list[Shown]:
+        sender, to, at = clean(frame["from"]), clean(frame["to"]), frame["at"]
+        own = frame["from"] == session.nick
+        head = f">whisper to {to}<" if own else f"<whisper from {sender}>"
+        lines = self._block(at, head, frame["text"], _WHISPER)
+        if own:
+            return [Shown(lines, speech=True, at=at)]
+        return [*self._unread(), Shown(lines, True, Rings.MENTION, at)]
 
-    def _whisper(self, frame: Fields, session: Session) -> Shown:
-        sender, to = clean(frame["from"]), clean(frame["to"])
-        if frame["from"] == session.nick:
-            head = f">whisper to {to}<"
-        else:
-            head = f"<whisper from {sender}>"
-        return Shown(self._block(frame["at"], head, frame["text"], _WHISPER), True)
-
-    def _history(self, frame: Fields, session: Session) -> Shown:
-        messages = frame["messages"]
-        room = clean(frame["room"])
+    def _history(self, frame: Fields, session: Session) -> list[Shown]:
+        messages, room = frame["messages"], clean(frame["room"])
         if not messages:
-            return self._news(f"nothing has been said in {room}")
+            return [self._news(f"nothing has been said in {room}")]
         earlier = ", and there are more" if frame["more"] else ""
-        lines = self.notice(f"history of {room}: {len(messages)} messages{earlier}")
+        count = amount(len(messages), "message")
+        shown = [self._news(f"history of {room}: {count}{earlier}")]
         for message in messages:
-            lines += self._message_lines(message, session)
-        return Shown(lines + self.notice("end of history"), speech=True)
+            shown += self._found(message, session)
+        return [*shown, self._news("end of history")]
 
-    def _welcome(self, frame: Fields, session: Session) -> Shown:
+    def _found(self, frame: Fields, session: Session) -> list[Shown]:
+        """Return a message of any time, which was looked for."""
+        return [replace(self._said(frame, session), rings=Rings.NOT)]
+
+    # -- news -----------------------------------------------------------------
+
+    def _welcome(self, frame: Fields, session: Session) -> list[Shown]:
         server, nick = clean(frame["server"]), clean(frame["nick"])
-        return self._news(f"welcome to {server}, {nick}")
+        return [self._news(f"welcome to {server}, {nick}")]
 
-    def _welcome_back(self, frame: Fields, session: Session) -> Shown:
-        return self._news(f"connected to {clean(frame['server'])} again")
+    def _welcome_back(self, frame: Fields, session: Session) -> list[Shown]:
+        return [self._news(f"connected to {clean(frame['server'])} again")]
 
-    def _room(self, frame: Fields, session: Session) -> Shown:
+    def _room(self, frame: Fields, session: Session) -> list[Shown]:
         earlier = frame["last_id"] - frame["oldest_id"] + 1
         before = f"; said before: {earlier} (/history)" if earlier > 0 else ""
-        return self._news(self._place(frame) + before)
+        return [self._news(self._place(frame) + before)]
 
-    def _room_again(self, frame: Fields, session: Session) -> Shown:
-        return self._news(self._place(frame))
+    def _room_again(self, frame: Fields, session: Session) -> list[Shown]:
+        return [self._news(self._place(frame))]
 
     def _place(self, frame: Fields) -> str:
         others = frame["count"] - 1
@@ -195,67 +288,57 @@ class Renderer:
             text += f"; topic: {clean(frame['topic'])}"
         return text
 
-    def _joined(self, frame: Fields, session: Session) -> Shown:
-        return self._news(f"{clean(frame['nick'])} has joined", _FAINT)
-
-    def _left(self, frame: Fields, session: Session) -> Shown:
-        reason = frame["reason"]
-        what = _LEFT.get(reason) or f"has left ({clean(reason)})"
-        return self._news(f"{clean(frame['nick'])} {what}", _FAINT)
-
-    def _renamed(self, frame: Fields, session: Session) -> Shown:
+    def _renamed(self, frame: Fields, session: Session) -> list[Shown]:
         old, new = clean(frame["old"]), clean(frame["new"])
         if frame["new"] == session.nick:
-            return self._news(f"you are now {new}")
-        return self._news(f"{old} is now {new}", _FAINT)
+            return [self._news(f"you are now {new}")]
+        return [self._news(f"{old} is now {new}", _FAINT)]
 
-    def _members(self, frame: Fields, session: Session) -> Shown:
+    def _members(self, frame: Fields, session: Session) -> list[Shown]:
         members = frame["members"]
         text = f"in {clean(frame['room'])}: {' '.join(map(clean, members)) or 'nobody'}"
         if frame["more"] and members:
             text += f" ... more: /who {clean(members[-1])}"
-        return self._news(text)
+        return [self._news(text)]
 
-    def _rooms(self, frame: Fields, session: Session) -> Shown:
+    def _rooms(self, frame: Fields, session: Session) -> list[Shown]:
         rooms = frame["rooms"]
         sizes = (f"{clean(entry['room'])} ({entry['count']})" for entry in rooms)
         text = f"rooms: {' '.join(sizes) or 'none'}"
         if frame["more"] and rooms:
             text += f" ... more: /rooms {clean(rooms[-1]['room'])}"
-        return self._news(text)
+        return [self._news(text)]
 
-    def _topic(self, frame: Fields, session: Session) -> Shown:
+    def _topic(self, frame: Fields, session: Session) -> list[Shown]:
         by, topic = clean(frame["by"]), clean(frame["topic"])
         if not topic:
-            return self._news(f"{by} has taken the topic away")
-        return self._news(f"{by} has set the topic: {topic}")
+            return [self._news(f"{by} has taken the topic away")]
+        return [self._news(f"{by} has set the topic: {topic}")]
 
-    def _warning(self, frame: Fields, session: Session) -> Shown:
+    def _warning(self, frame: Fields, session: Session) -> list[Shown]:
         return self._alarm("WARNING", frame["text"])
 
-    def _kick(self, frame: Fields, session: Session) -> Shown | None:
+    def _kick(self, frame: Fields, session: Session) -> list[Shown]:
         reason = frame["reason"]
         if reason in RETURNABLE:
-            return None  # A lost connection, and told as one.
+            return []  # A lost connection, and told as one.
         if reason == "leave":
-            return self._news("you have left")
+            return [self._news("you have left")]
         return self._alarm(f"KICKED ({clean(reason)})", frame["text"])
 
-    def _error(self, frame: Fields, session: Session) -> Shown | None:
+    def _error(self, frame: Fields, session: Session) -> list[Shown]:
         if not session.joined:
-            return None  # Why there is no chat: told at the end.
-        return self._news(f"not done: {frame['text']}", _REFUSED)
+            return []  # Why there is no chat: told at the end.
+        return [self._news(f"not done: {frame['text']}", _STRONG)]
 
 
-_SHOW: dict[str, Callable[[Renderer, Fields, Session], Shown | None]] = {
+_SHOW: dict[str, Callable[[Renderer, Fields, Session], list[Shown]]] = {
     "message": Renderer._message,
     "whisper": Renderer._whisper,
     "history": Renderer._history,
     "found": Renderer._found,
     "welcome": Renderer._welcome,
     "room": Renderer._room,
-    "joined": Renderer._joined,
-    "left": Renderer._left,
     "renamed": Renderer._renamed,
     "members": Renderer._members,
     "rooms": Renderer._rooms,
@@ -265,7 +348,7 @@ _SHOW: dict[str, Callable[[Renderer, Fields, Session], Shown | None]] = {
     "error": Renderer._error,
 }
 
-_SHOW_BACK: dict[str, Callable[[Renderer, Fields, Session], Shown]] = {
+_SHOW_BACK: dict[str, Callable[[Renderer, Fields, Session], list[Shown]]] = {
     "welcome": Renderer._welcome_back,
     "room": Renderer._room_again,
     "message": Renderer._missed,
@@ -281,8 +364,8 @@ class JsonRenderer(Renderer):
         frame: Fields,
         session: Session,
         back: bool = False,
-    ) -> Shown:
+    ) -> list[Shown]:
         """Return *frame*, of whatever kind, as it came."""
         # DEL is the one control character that JSON leaves as it is.
         shown = json.dumps(frame, separators=(",", ":")).replace("\x7f", "\\u007f")
-        return Shown([line(shown)], speech=True)
+        return [Shown([line(shown)], speech=True)]

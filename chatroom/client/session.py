@@ -98,16 +98,17 @@ class Session:
             frame["password"] = password
         return frame
 
-    def say(self, text: str) -> Fields:
+    def say(self, text: str, ref: str | None = None) -> Fields:
         """Return the frame that says *text*, and expect its answer."""
-        return self._saying({"type": "say", "text": text})
+        return self._saying({"type": "say", "text": text}, ref)
 
-    def whisper(self, to: str, text: str) -> Fields:
+    def whisper(self, to: str, text: str, ref: str | None = None) -> Fields:
         """Return the frame that whispers *text* to *to*, and expect its answer."""
-        return self._saying({"type": "whisper", "to": to, "text": text})
+        return self._saying({"type": "whisper", "to": to, "text": text}, ref)
 
-    def _saying(self, frame: Fields) -> Fields:
-        return self.outbox.say(frame, self.room, self.is_shout(frame["text"]))
+    def _saying(self, frame: Fields, ref: str | None) -> Fields:
+        shout = self.is_shout(frame["text"])
+        return self.outbox.say(frame, self.room, shout, ref)
 
     def is_shout(self, text: str) -> bool:
         """Tell whether the server would take *text* for a shout."""

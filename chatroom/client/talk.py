@@ -49,21 +49,26 @@ class Talk:
 
     # -- what a command may do ------------------------------------------------
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, ref: str | None = None) -> None:
         """Say *text*, unless the rules for texts forbid it."""
-        if self._may_say(text):
-            self._send(self._session.say(text))
+        if self._may_say(text, ref):
+            self._send(self._session.say(text, ref))
 
-    def whisper(self, to: str, text: str) -> None:
+    def whisper(self, to: str, text: str, ref: str | None = None) -> None:
         """Whisper *text*, by the same rules."""
-        if self._may_say(text):
-            self._send(self._session.whisper(to, text))
+        if self._may_say(text, ref):
+            self._send(self._session.whisper(to, text, ref))
 
-    def _may_say(self, text: str) -> bool:
+    def _may_say(self, text: str, ref: str | None) -> bool:
         wrong = text_error(text)
         if wrong is not None:
             self.notice(f"not said: {wrong[1]}")
-        return wrong is None
+            return False
+        if ref is not None and self._session.outbox.expects(ref):
+            # Two of one name could not be told apart when they are owed.
+            self.notice(f"not said: no answer has come yet to what had the ref {ref!a}")
+            return False
+        return True
 
     def ask(self, frame: Fields) -> None:
         """Send *frame*; the answer is the user's, and is shown."""

@@ -73,6 +73,7 @@ def test_faces(loop: Loop, terminals: set[int]) -> None:
     assert not plain.interactive
     terminals.add(0)
     assert app._make_face(loop, client, False).interactive
+    assert not app._make_face(loop, client, False, frames=True).interactive
 
 
 def test_what_is_wrong_is_raised() -> None:
@@ -121,7 +122,7 @@ def test_it_starts_without_what_it_does_not_need() -> None:
     program = (
         "import sys, chatroom.client.app, chatroom.client.plain\n"
         "print(*{'ssl', 'sqlite3', 'asyncio', 'threading', 'logging', 'termios',\n"
-        "        'secrets', 'chatroom.server'} & set(sys.modules))\n"
+        "        'secrets', 'tomllib', 'chatroom.server'} & set(sys.modules))\n"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", program],

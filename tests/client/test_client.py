@@ -3,6 +3,7 @@
 import itertools
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -821,8 +822,9 @@ def test_what_was_missed_is_marked(chatting: Stay) -> None:
     chatting.come_back()
     chatting.server.send(WELCOME, ROOM | {"last_id": 2})
     chatting.sent()
-    chatting.hear(HISTORY | {"messages": [MESSAGE, MESSAGE | {"id": 2}]})
-    chatting.hear(MESSAGE | {"id": 3})
+    message = MESSAGE | {"at": int(time.time() * 1000)}
+    chatting.hear(HISTORY | {"messages": [message, message | {"id": 2}]})
+    chatting.hear(message | {"id": 3})
     shown = [line[6:] for line in chatting.face.lines[-5:]]
     assert shown == [
         "-- what you missed:",
@@ -1093,3 +1095,35 @@ def test_a_mistake_of_ours_is_raised_at_the_end(chatting: Stay) -> None:
     chatting.client.crash(ValueError("later"))
     with pytest.raises(KeyError):
         chatting.client.outcome()
+
+
+# -- what comes out later -----------------------------------------------------------
+
+
+def joined(nick: str) -> Fields:
+    return {"type": "joined", "room": "lobby", "nick": nick}
+
+
+def test_a_crowd_is_told_when_it_is_over(chatting: Stay) -> None:
+    chatting.hear(joined("eve"), joined("bob"), joined("carl"))
+    assert chatting.face.shown.endswith("eve has joined")
+    chatting.wait(2.0)
+    assert chatting.face.shown.endswith("2 have joined: bob, carl")
+    chatting.hear(joined("dan"))
+    chatting.wait(2.0)
+    assert chatting.face.shown.endswith("dan has joined")
+
+
+def test_a_crowd_is_told_before_the_end(chatting: Stay) -> None:
+    chatting.hear(joined("eve"), joined("bob"))
+    chatting.server.hang_up()
+    chatting.client.interrupt(2)
+    tick_until(chatting.loop, lambda: chatting.over)
+    assert "bob has joined" in chatting.face.shown
+    assert not chatting.loop.timers
+
+
+def test_a_mark_stands_where_the_user_stopped_reading(chatting: Stay) -> None:
+    chatting.client.reading(False)
+    chatting.hear(MESSAGE)
+    assert "-- unread since " in chatting.face.shown

@@ -75,6 +75,16 @@ def test_only_sayings_are_waited_for(desk: Desk) -> None:
     assert desk.outbox.unanswered == 1
 
 
+def test_a_ref_may_be_the_callers(desk: Desk) -> None:
+    outbox = desk.outbox
+    frame = outbox.say({"type": "say", "text": "hi"}, LOBBY, False, "mine")
+    assert frame["ref"] == "mine"
+    assert outbox.expects("mine")
+    assert not outbox.expects("other")
+    outbox.answered("mine")
+    assert not outbox.expects("mine")
+
+
 def test_an_ask_takes_no_ref() -> None:
     numbers = map(str, itertools.count(1))
     outbox = Outbox(numbers.__next__)

@@ -435,3 +435,28 @@ def test_a_terminal_that_has_gone_is_no_crash(loop: Loop, pipes: list[Pipe]) -> 
     face.prompt("password: ", True)
     assert (stdout.read(), stderr.read()) == (b"", b"password: ")
     face.close()
+
+
+# -- the bell -------------------------------------------------------------------
+
+
+def test_a_terminal_rings_behind_what_is_written(dumb: DumbTerminal) -> None:
+    dumb.face.show([line("hello")], True)
+    dumb.face.bell()
+    dumb.see(b"hello\r\n\a")
+
+
+def test_nothing_rings_in_a_pipe_nor_for_a_script(
+    loop: Loop, pipes: list[Pipe]
+) -> None:
+    stdin, stdout, stderr = pipes
+    master, slave = pty.openpty()
+    for interactive, out in ((True, stdout.writer), (False, slave)):
+        owner = FakeOwner()
+        face = Plain(loop, owner, interactive, (stdin.reader, out, stderr.writer))
+        face.bell()
+        face.close()
+    assert (stdout.read(), stderr.read()) == (b"", b"")
+    assert not select.select([master], [], [], 0)[0]
+    os.close(slave)
+    os.close(master)

@@ -5,6 +5,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,8 +14,17 @@ from hypothesis import strategies as st
 
 from chatroom.client.frames import TABLE, Fields
 from chatroom.client.lines import Paint, painted
-from chatroom.client.render import JsonRenderer, Renderer, Shown, clock_time
+from chatroom.client.nicks import colour_of
+from chatroom.client.render import (
+    MAX_INDENT,
+    WORDS,
+    JsonRenderer,
+    Renderer,
+    Rings,
+    Shown,
+)
 from chatroom.client.session import Session
+from chatroom.client.times import clock_time
 from tests.client.fakes import EVERY_FRAME, MESSAGE, ROOM, WELCOME
 
 NOW = 12 * 3600.0
@@ -47,27 +57,28 @@ def session_of(nick: str = "anna") -> Session:
     return session
 
 
-def shown(frame: Fields, nick: str = "anna") -> Shown | None:
+def shown(frame: Fields, nick: str = "anna") -> list[Shown]:
     renderer = Renderer(now=lambda: NOW)
     return renderer.render(frame["type"], frame, session_of(nick))
 
 
 def lines(frame: Fields, paint: Paint = Paint.NONE, nick: str = "anna") -> list[str]:
-    found = shown(frame, nick)
-    assert found is not None
-    return painted_lines(found, paint)
+    return painted_lines(shown(frame, nick), paint)
 
 
-def painted_lines(found: Shown | None, paint: Paint = Paint.NONE) -> list[str]:
-    return [painted(line.spans, paint) for line in found.lines] if found else []
+def painted_lines(found: list[Shown], paint: Paint = Paint.NONE) -> list[str]:
+    return [painted(line.spans, paint) for one in found for line in one.lines]
 
 
 def test_messages_of_others_and_ones_own_are_told_apart() -> None:
     message = MESSAGE | {"at": AT}
     assert lines(message) == ["13:05 <bob> hello"]
     assert lines(message, nick="bob") == ["13:05 >bob< hello"]
-    assert lines(message, Paint.COLOUR) == ["13:05 \x1b[36m<bob>\x1b[0m hello"]
-    assert lines(message, Paint.COLOUR, "bob") == ["13:05 \x1b[1;32m>bob<\x1b[0m hello"]
+    bob = f"\x1b[{colour_of('bob')}m<bob>\x1b[0m"
+    assert lines(message, Paint.COLOUR) == [f"13:05 {bob} hello"]
+    assert lines(message, Paint.COLOUR, "bob") == ["13:05 \x1b[1m>bob<\x1b[0m hello"]
+    assert lines(message, Paint.MONO) == lines(message)
+    assert lines(message, Paint.MONO, "bob") == ["13:05 \x1b[1m>bob<\x1b[0m hello"]
 
 
 def test_several_lines_are_indented_under_themselves() -> None:
@@ -86,25 +97,38 @@ def test_whispers_are_apart() -> None:
     assert lines(WHISPER, nick="bob") == ["13:05 >whisper to anna< x"]
 
 
+BAR = "      " + "*" * 32
+WARNING: Fields = {
+    "type": "warning",
+    "reason": "shouting",
+    "strikes": 1,
+    "limit": 2,
+    "text": "not so loud",
+}
+
+
 def test_a_warning_cannot_be_missed() -> None:
-    frame = {"type": "warning", "reason": "shouting", "strikes": 1, "limit": 2}
-    frame["text"] = "not so loud"
-    assert lines(frame) == ["12:00 *** WARNING: not so loud"]
-    assert lines(frame, Paint.MONO) == [
-        "12:00 \x1b[1;7m*** WARNING: not so loud\x1b[0m"
-    ]
-    assert lines(frame, Paint.COLOUR) == [
-        "12:00 \x1b[1;7;31m*** WARNING: not so loud\x1b[0m"
-    ]
+    assert lines(WARNING) == [BAR, "12:00 *** WARNING: not so loud", BAR]
+    for paint, style in ((Paint.MONO, "1;7"), (Paint.COLOUR, "1;7;31")):
+        assert lines(WARNING, paint) == [
+            f"      \x1b[{style}m{'*' * 32}\x1b[0m",
+            f"12:00 \x1b[{style}m*** WARNING: not so loud\x1b[0m",
+            f"      \x1b[{style}m{'*' * 32}\x1b[0m",
+        ]
+    assert [one.rings for one in shown(WARNING)] == [Rings.MENTION]
 
 
 def test_a_kick_cannot_be_missed() -> None:
     frame = {"type": "kick", "reason": "operator", "text": "enough\nof it"}
     assert lines(frame) == [
+        BAR,
         "12:00 *** KICKED (operator): enough",
-        "                             of it",
+        "      of it",
+        BAR,
     ]
+    assert {line.indent for one in shown(frame) for line in one.lines} == {6}
     assert all("\x1b[1;7;31m" in line for line in lines(frame, Paint.COLOUR))
+    assert [one.rings for one in shown(frame)] == [Rings.MENTION]
 
 
 def test_leaving_is_no_kick() -> None:
@@ -115,13 +139,13 @@ def test_leaving_is_no_kick() -> None:
 
 @pytest.mark.parametrize("reason", ["shutdown", "idle"])
 def test_a_lost_connection_is_told_elsewhere(reason: str) -> None:
-    assert shown({"type": "kick", "reason": reason, "text": "bye"}) is None
+    assert shown({"type": "kick", "reason": reason, "text": "bye"}) == []
 
 
 def test_a_refused_hello_is_told_elsewhere() -> None:
     frame = {"type": "error", "code": "full", "text": "no room"}
     assert lines(frame) == ["12:00 -- not done: no room"]
-    assert Renderer().render("error", frame, Session()) is None
+    assert Renderer().render("error", frame, Session()) == []
 
 
 @pytest.mark.parametrize(
@@ -174,30 +198,39 @@ def test_a_refused_hello_is_told_elsewhere() -> None:
     ],
 )
 def test_news(frame: Fields, text: str) -> None:
-    found = shown(frame)
-    assert found is not None
-    assert painted_lines(found) == [f"12:00 -- {text}"]
+    (found,) = shown(frame)
+    assert painted_lines([found]) == [f"12:00 -- {text}"]
     assert not found.speech
+    assert found.rings is Rings.NOT
 
 
-def test_history_is_speech() -> None:
-    frame = {"type": "history", "room": "lobby", "log": "x", "oldest_id": 1}
-    page = frame | {"messages": [MESSAGE | {"at": AT}], "more": True}
-    found = shown(page)
-    assert found is not None
-    assert found.speech
+HISTORY: Fields = {
+    "type": "history",
+    "room": "lobby",
+    "log": "x",
+    "oldest_id": 1,
+    "messages": [],
+    "more": False,
+}
+
+
+def test_history_is_speech_between_news() -> None:
+    messages = [MESSAGE | {"at": AT, "text": "anna?"}, MESSAGE | {"at": AT}]
+    found = shown(HISTORY | {"messages": messages, "more": True})
     assert painted_lines(found) == [
-        "12:00 -- history of lobby: 1 messages, and there are more",
+        "12:00 -- history of lobby: 2 messages, and there are more",
+        "13:05 * <bob> anna?",
         "13:05 <bob> hello",
         "12:00 -- end of history",
     ]
-    empty = shown(frame | {"messages": [], "more": False})
-    assert painted_lines(empty) == ["12:00 -- nothing has been said in lobby"]
+    assert [one.speech for one in found] == [False, True, True, False]
+    assert {one.rings for one in found} == {Rings.NOT}
+    assert lines(HISTORY) == ["12:00 -- nothing has been said in lobby"]
 
 
 @pytest.mark.parametrize("kind", ["ping", "pong", "count", None, "unknown"])
 def test_some_frames_show_nothing(kind: str | None) -> None:
-    assert Renderer().render(kind, {}, session_of()) is None
+    assert Renderer().render(kind, {}, session_of()) == []
 
 
 @pytest.mark.parametrize(
@@ -241,14 +274,16 @@ def check_is_safe(line: str, own: bool) -> None:
 def test_nothing_of_a_peer_is_taken_for_a_control(frame: Fields, paint: Paint) -> None:
     for nick in ("anna", "bob", "bob" + EVIL):
         session = session_of(nick)
-        found = Renderer().render(frame["type"], poisoned(frame), session)
+        renderer = Renderer()
+        found = renderer.render(frame["type"], poisoned(frame), session)
+        found += renderer.flush()
         for line in painted_lines(found, paint):
             check_is_safe(line, paint is not Paint.NONE)
 
 
 def test_a_notice_is_clean_too() -> None:
-    for line in Renderer().notice(EVIL):
-        check_is_safe(line.text, own=False)
+    for text in painted_lines(Renderer().notice(EVIL)):
+        check_is_safe(text, own=False)
 
 
 FIELD = st.text() | st.integers(0, 2**53 - 1)
@@ -304,11 +339,237 @@ def test_the_second_welcome_is_shorter() -> None:
 
 @pytest.mark.parametrize("reason", ["shutdown", "idle"])
 def test_a_kick_that_is_no_end_is_told_as_a_lost_connection(reason: str) -> None:
-    assert shown({"type": "kick", "reason": reason, "text": "x"}) is None
+    assert shown({"type": "kick", "reason": reason, "text": "x"}) == []
 
 
 def test_json_shows_a_missed_message_as_it_is() -> None:
     session = session_of()
-    found = JsonRenderer().render("message", MESSAGE, session, back=True)
+    (found,) = JsonRenderer().render("message", MESSAGE, session, back=True)
     assert found.speech
     assert json.loads(found.lines[0].text) == MESSAGE
+
+
+# -- for the user -----------------------------------------------------------------
+
+
+def message(text: str, nick: str = "bob", at: int = AT) -> Fields:
+    return MESSAGE | {"text": text, "from": nick, "at": at}
+
+
+def test_a_message_that_names_the_user_is_marked_and_rings() -> None:
+    frame = message("Anna: tea?")
+    assert lines(frame) == ["13:05 * <bob> Anna: tea?"]
+    assert lines(frame, Paint.MONO) == ["13:05 \x1b[7m* <bob>\x1b[0m Anna: tea?"]
+    style = f"\x1b[7;{colour_of('bob')}m"
+    assert lines(frame, Paint.COLOUR) == [f"13:05 {style}* <bob>\x1b[0m Anna: tea?"]
+    assert [one.rings for one in shown(frame)] == [Rings.MENTION]
+    assert [one.rings for one in shown(message("tea?"))] == [Rings.MESSAGE]
+
+
+def test_one_does_not_call_for_oneself() -> None:
+    for frame in (message("anna: tea?", "anna"), WHISPER | {"from": "anna"}):
+        assert [one.rings for one in shown(frame)] == [Rings.NOT]
+    assert lines(message("anna: tea?", "anna")) == ["13:05 >anna< anna: tea?"]
+
+
+def test_a_whisper_is_for_the_user() -> None:
+    assert [one.rings for one in shown(WHISPER)] == [Rings.MENTION]
+
+
+def test_what_was_missed_is_marked_and_does_not_ring() -> None:
+    renderer = Renderer(now=lambda: NOW)
+    frame = message("anna: tea?")
+    found = renderer.render("message", frame, session_of(), back=True)
+    assert painted_lines(found) == ["13:05 ~ * <bob> anna: tea?"]
+    assert [one.rings for one in found] == [Rings.NOT]
+
+
+def test_signs_can_be_words() -> None:
+    renderer = Renderer(now=lambda: NOW, signs=WORDS)
+    session = session_of()
+    frame = message("anna: tea?")
+    assert painted_lines(
+        renderer.render("message", frame, session)
+        + renderer.render("message", frame, session, back=True)
+        + renderer.render("warning", WARNING, session)
+    ) == [
+        "13:05 mention: <bob> anna: tea?",
+        "13:05 missed: mention: <bob> anna: tea?",
+        "12:00 *** WARNING: not so loud",
+    ]
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.text())
+def test_no_text_stands_further_in_than_half_a_small_screen(
+    nick: str, to: str, text: str
+) -> None:
+    for frame in (message(text, nick), WHISPER | {"from": nick, "to": to}):
+        for one in shown(frame):
+            assert all(line.indent <= MAX_INDENT for line in one.lines)
+
+
+# -- what stands between ----------------------------------------------------------
+
+DAY = 24 * 3600_000
+
+
+@dataclass
+class Screen:
+    """A renderer, and all that it has had shown."""
+
+    time: float = NOW
+    ticks: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.renderer = Renderer(lambda: self.time, lambda: self.ticks)
+        self.session = session_of()
+        self.lines: list[str] = []
+
+    def add(self, found: list[Shown]) -> None:
+        self.lines += painted_lines(found)
+
+    def hear(self, *frames: Fields, back: bool = False) -> None:
+        for frame in frames:
+            kind = frame["type"]
+            self.add(self.renderer.render(kind, frame, self.session, back))
+
+    def take(self) -> list[str]:
+        """What was shown since this was asked last."""
+        taken, self.lines = self.lines, []
+        return taken
+
+
+def test_a_new_day_is_told_before_its_first_line() -> None:
+    screen = Screen()
+    screen.hear(message("a"))
+    screen.time += DAY / 1000
+    screen.hear(message("b", at=AT + DAY), message("c", at=AT + DAY))
+    screen.time += DAY / 1000
+    screen.add(screen.renderer.notice("hello"))
+    assert screen.take() == [
+        "13:05 <bob> a",
+        "-- Friday, 2 January 1970 --",
+        "13:05 <bob> b",
+        "13:05 <bob> c",
+        "-- Saturday, 3 January 1970 --",
+        "12:00 -- hello",
+    ]
+
+
+def test_the_first_line_may_be_of_another_day() -> None:
+    screen = Screen(NOW + 2 * DAY / 1000)
+    screen.hear(message("a"), back=True)
+    assert screen.take() == ["-- Thursday, 1 January 1970 --", "13:05 ~ <bob> a"]
+
+
+def test_days_are_news() -> None:
+    day, said = shown(message("a", at=AT + DAY))
+    assert (day.speech, said.speech) == (False, True)
+
+
+def test_a_time_that_makes_no_sense_is_no_day() -> None:
+    screen = Screen()
+    screen.hear(MESSAGE | {"at": 10**18})
+    screen.add(screen.renderer.notice("hello"))
+    assert screen.take() == ["--:-- <bob> hello", "12:00 -- hello"]
+
+
+def test_a_page_tells_its_days_and_what_follows_is_of_today() -> None:
+    screen = Screen(NOW + 2 * DAY / 1000)
+    messages = [message("a"), message("b", at=AT + DAY), message("c", at=AT + DAY)]
+    screen.hear(HISTORY | {"messages": messages})
+    assert screen.take() == [
+        "12:00 -- history of lobby: 3 messages",
+        "-- Thursday, 1 January 1970 --",
+        "13:05 <bob> a",
+        "-- Friday, 2 January 1970 --",
+        "13:05 <bob> b",
+        "13:05 <bob> c",
+        "-- Saturday, 3 January 1970 --",
+        "12:00 -- end of history",
+    ]
+
+
+def test_what_a_search_found() -> None:
+    screen = Screen(NOW + DAY / 1000)
+    found = screen.renderer.render("found", message("tea, anna"), screen.session)
+    assert [one.speech for one in found] == [False, True]
+    assert {one.rings for one in found} == {Rings.NOT}
+    screen.add(found)
+    screen.add(screen.renderer.notice("end of search"))
+    assert screen.take() == [
+        "-- Thursday, 1 January 1970 --",
+        "13:05 * <bob> tea, anna",
+        "-- Friday, 2 January 1970 --",
+        "12:00 -- end of search",
+    ]
+
+
+def test_the_first_message_that_is_not_read_has_a_mark_before_it() -> None:
+    screen = Screen()
+    screen.renderer.reading(False)
+    screen.time += 60
+    own = message("mine", "anna")
+    joined = {"type": "joined", "room": "lobby", "nick": "eve"}
+    screen.hear(own, joined, message("a"), message("b"))
+    assert screen.take() == [
+        "13:05 >anna< mine",
+        "12:01 -- eve has joined",
+        "-- unread since 12:00 --",
+        "13:05 <bob> a",
+        "13:05 <bob> b",
+    ]
+    screen.renderer.reading(True)
+    screen.renderer.reading(False)
+    screen.hear(WHISPER)
+    assert screen.take() == ["-- unread since 12:01 --", "13:05 <whisper from bob> x"]
+
+
+def test_what_was_missed_is_unread_too() -> None:
+    screen = Screen()
+    screen.renderer.reading(False)
+    screen.hear(message("mine", "anna"), message("a"), back=True)
+    assert screen.take() == [
+        "13:05 ~ >anna< mine",
+        "-- unread since 12:00 --",
+        "13:05 ~ <bob> a",
+    ]
+
+
+def patience(renderer: Renderer) -> float | None:
+    return renderer.patience
+
+
+def test_a_crowd_is_told_in_one_line_before_whatever_comes_next() -> None:
+    screen = Screen()
+    for nick in ("eve", "bob", "carl"):
+        screen.hear({"type": "joined", "room": "lobby", "nick": nick})
+    assert screen.take() == ["12:00 -- eve has joined"]
+    assert patience(screen.renderer) == 2.0
+    screen.hear(message("a"))
+    assert screen.take() == ["12:00 -- 2 have joined: bob, carl", "13:05 <bob> a"]
+    assert patience(screen.renderer) is None
+    screen.hear({"type": "left", "room": "lobby", "nick": "bob", "reason": "leave"})
+    screen.ticks = 1.5
+    assert patience(screen.renderer) == 0.5
+    screen.ticks = 2.5
+    assert patience(screen.renderer) == 0.0
+    screen.add(screen.renderer.flush())
+    assert screen.take() == ["12:00 -- bob has left"]
+    screen.hear({"type": "left", "room": "lobby", "nick": "eve", "reason": "lost"})
+    screen.add(screen.renderer.notice("hello"))
+    assert screen.take() == ["12:00 -- eve has lost the connection", "12:00 -- hello"]
+
+
+def test_what_shows_nothing_tells_no_crowd() -> None:
+    screen = Screen()
+    for nick in ("eve", "bob"):
+        screen.hear({"type": "joined", "room": "lobby", "nick": nick})
+    screen.hear({"type": "ping"}, {"type": "kick", "reason": "idle", "text": "x"})
+    assert screen.take() == ["12:00 -- eve has joined"]
+
+
+def test_a_kick_of_another_is_not_faint() -> None:
+    frame = {"type": "left", "room": "lobby", "nick": "bob", "reason": "banned"}
+    assert lines(frame, Paint.COLOUR) == ["12:00 -- bob was banned"]
+    assert "\x1b[2m" in lines(frame | {"reason": "leave"}, Paint.COLOUR)[0]

@@ -144,7 +144,7 @@ def test_every_line_comes_once(mortal: Mortal) -> None:
     assert code == 0
     assert log == everything
     assert heard == log[len(log) - len(heard) :]
-    seen = [line.removeprefix("~ ").removeprefix(">anna< ") for line in shown]
+    seen = [line.removeprefix("missed: ").removeprefix(">anna< ") for line in shown]
     assert ["first", *seen] == everything
     assert "is lost" in notices
     assert "connected to chatroom/" in notices
@@ -160,7 +160,7 @@ def test_what_was_missed_comes_out_marked(mortal: Mortal) -> None:
         bob.say("where are you?")
         bob.expect("message")
         assert anna.out.line() in (
-            f"~ <{bob.nick}> where are you?",
+            f"missed: <{bob.nick}> where are you?",
             # Where anna was the first to be there.
             f"<{bob.nick}> where are you?",
         )
