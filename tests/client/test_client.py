@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -19,9 +19,10 @@ from chatroom.client.client import (
     SIGNAL_PATIENCE,
     Client,
 )
-from chatroom.client.connection import Connection, Target
+from chatroom.client.connection import SILENCE, Connection, Target
 from chatroom.client.frames import Fields
 from chatroom.client.options import Options
+from chatroom.client.pulse import INTERVAL
 from chatroom.client.render import Renderer
 from chatroom.client.session import Session
 from chatroom.client.status import Status
@@ -530,6 +531,171 @@ def test_who_does_not_read_our_output_holds_the_network_back(piping: Stay) -> No
     piping.client.hold_back(False)
     piping.tick()
     assert len(piping.face.speech) == 1
+
+
+# -- what is asked beside -------------------------------------------------------
+
+
+MEMBERS: Fields = {
+    "type": "members",
+    "room": "lobby",
+    "members": ["anna", "bob", "eve"],
+    "more": False,
+}
+ROOMS: Fields = {"type": "rooms", "rooms": [{"room": "tea", "count": 1}], "more": False}
+CAPITALS = "all capitals: that would be strike 1 of 2, a warning; Enter again to send"
+
+
+def test_a_person_knows_the_names_without_asking(chatting: Stay) -> None:
+    shown = list(chatting.face.lines)
+    asked = [frame["type"] for frame in chatting.all_sent()]
+    assert asked == ["ping", "who", "rooms"]
+    chatting.hear(MEMBERS, ROOMS)
+    assert chatting.face.lines == shown
+    assert chatting.client.completions("hi b").options == ("bob ",)
+    assert chatting.client.completions("/join t").options == ("tea ",)
+    chatting.client.entered("/who")
+    chatting.hear(MEMBERS)
+    assert chatting.face.lines[-1].endswith("in lobby: anna bob eve")
+
+
+def test_a_script_asks_nothing(piping: Stay) -> None:
+    assert piping.all_sent() == []
+    piping.wait(INTERVAL * 3)
+    assert all("data" not in frame for frame in piping.all_sent())
+
+
+def test_names_are_asked_for_again_after_coming_back(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert [frame["type"] for frame in chatting.all_sent()] == ["history"]
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    asked = [frame["type"] for frame in chatting.all_sent()]
+    assert asked == ["ping", "who", "rooms"]
+
+
+def rtt(stay: Stay) -> float | None:
+    """What the user is told of the way to the server."""
+    return stay.face.status_now.rtt
+
+
+def test_the_round_trip_is_measured(chatting: Stay) -> None:
+    shown = list(chatting.face.lines)
+    ping = chatting.all_sent()[0]
+    assert rtt(chatting) is None
+    chatting.clock.time += 0.25
+    chatting.hear({"type": "pong", "data": ping["data"]}, {"type": "pong"})
+    assert rtt(chatting) == 0.25
+    assert chatting.face.lines == shown
+    chatting.wait(INTERVAL)
+    assert [frame["type"] for frame in chatting.all_sent()] == ["ping"]
+    chatting.cut()
+    assert rtt(chatting) is None
+
+
+def test_pings_of_one_s_own_are_no_sign_of_life(chatting: Stay) -> None:
+    chatting.wait(3 * SILENCE)
+    assert "no answer for 30 s" in chatting.face.shown
+
+
+def test_a_search_waits_until_what_was_missed_is_there(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.client.entered("/search hello")
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert [frame.get("after") for frame in chatting.sent()] == [0]
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    assert chatting.sent() == [{"type": "history", "limit": PAGE}]
+    chatting.hear(MEMBERS, ROOMS, HISTORY | {"messages": [MESSAGE]})
+    assert "search for hello: 1 found" in chatting.face.shown
+    far = "end of search; searched all 1 message kept of lobby"
+    assert chatting.face.lines[-1].endswith(far)
+    assert chatting.face.shown.count("<bob> hello") == 2
+
+
+def test_a_search_ends_with_the_connection(chatting: Stay) -> None:
+    chatting.client.entered("/search hello")
+    chatting.sent()
+    chatting.cut()
+    word = "search for hello: ended, as the connection was lost"
+    assert word in chatting.face.shown
+
+
+def test_a_history_that_the_user_asks_for_while_searching(chatting: Stay) -> None:
+    chatting.client.entered("/search nothing")
+    chatting.client.entered("/history 1")
+    assert [frame.get("limit") for frame in chatting.sent()] == [PAGE, 1]
+    page = HISTORY | {"messages": [MESSAGE]}
+    chatting.hear(page, page)
+    assert chatting.face.shown.count("<bob> hello") == 1
+    assert chatting.face.shown.count("history of lobby") == 1
+    assert chatting.face.shown.count("nothing found") == 1
+
+
+# -- hints, bells and those who are ignored -------------------------------------
+
+
+def test_a_shout_is_objected_to(chatting: Stay) -> None:
+    chatting.hear(WARNING | {"strikes": 0})
+    assert chatting.client.objection("HEY") == CAPITALS
+    assert chatting.client.objection("hey") is None
+    chatting.cut()
+    assert chatting.client.objection("HEY") == CAPITALS, "it will be judged"
+    chatting.client.entered("HEY")
+    again = chatting.client.objection("HEY")
+    assert again is not None
+    assert "strike 2 of 2, a kick" in again
+
+
+def test_what_is_asked_is_no_text(stay: Stay) -> None:
+    stay.sent()
+    stay.hear(WRONG)
+    assert stay.client.objection("SESAME") is None
+    assert stay.client.completions("/h").options == ()
+
+
+def test_whoever_is_ignored_is_not_heard(chatting: Stay) -> None:
+    chatting.client.entered("/ignore BOB")
+    whisper = {"type": "whisper", "from": "bob", "to": "anna", "text": "psst", "at": 0}
+    chatting.hear(MESSAGE, whisper)
+    assert not chatting.face.speech
+    assert not chatting.face.bells
+    chatting.client.entered("/history")
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    assert chatting.face.lines[-1].endswith(
+        "1 message of those that you ignore: left out"
+    )
+    chatting.client.entered("/r so")
+    assert chatting.face.lines[-1].endswith("nobody has whispered to you")
+
+
+def test_an_answer_goes_to_who_had_whispered_when_it_was_typed(chatting: Stay) -> None:
+    whisper = {"type": "whisper", "from": "bob", "to": "anna", "text": "psst", "at": 0}
+    chatting.hear(whisper)
+    chatting.cut()
+    chatting.client.entered("/r for bob")
+    chatting.come_back()
+    chatting.server.welcome()
+    chatting.server.send(whisper | {"from": "eve"})
+    assert [frame["to"] for frame in chatting.sent()] == ["bob"]
+
+
+@pytest.mark.parametrize(("bell", "rings"), [("off", 0), ("mention", 2), ("all", 3)])
+def test_the_bell(chatting: Stay, bell: str, rings: int) -> None:
+    chatting.client._options = replace(chatting.client._options, bell=bell)
+    own = MESSAGE | {"from": "anna", "id": 3}
+    chatting.hear(MESSAGE, MESSAGE | {"id": 2, "text": "anna!"}, own, WARNING)
+    assert chatting.face.bells == rings
+
+
+def test_nothing_that_was_missed_rings(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    chatting.hear(HISTORY | {"messages": [MESSAGE | {"text": "anna!"}]})
+    assert len(chatting.face.speech) == 1
+    assert chatting.face.bells == 0
 
 
 # -- leaving --------------------------------------------------------------------
