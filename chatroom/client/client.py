@@ -222,11 +222,11 @@ class Client:
         self._connection.close()
         self._pulse.stop()
         self.session.disconnected()
-        self._show(self._talk.lost())
         self._phase = Phase.RETURNING
         # A person sees that it goes on, and may end it; nobody looks at a script.
         watched = self.face.interactive and not self._input_ended
         self._comeback.lost(reason, 0.0 if watched else self._options.give_up)
+        self._show(self._talk.lost())
         self._pump()
 
     def try_again(self) -> None:
@@ -290,8 +290,7 @@ class Client:
         self._pump()
 
     def _show(self, events: list[Event]) -> None:
-        # Under --json every frame comes out.
-        for event in events if self._options.json else self._talk.rest(events):
+        for event in self._talk.rest(events):
             if isinstance(event, str):
                 self.notice(event)
                 continue
