@@ -575,9 +575,14 @@ def test_a_signal_gives_the_terminal_back(
 def test_a_warning_and_a_kick_stand_out(pair: tuple[Typist, Peer]) -> None:
     anna, bob = pair
     anna.type("WHERE IS EVERYBODY\r")
+    anna.look("strike 1 of 2, a warning; Enter again to send")
+    anna.type("\r")
     anna.look("*** WARNING: ")
     assert anna.emulator.style_of("*** WARNING: ") == "1;7;31"
+    anna.look("strikes 1/2")
     anna.type("HELLO\r")
+    anna.look("strike 2 of 2, a kick; Enter again to send")
+    anna.type("\r")
     assert anna.wait() == 3
     assert "\x1b[1;7;31m*** KICKED (shouting): " in anna.screen
     bob.expect("left", reason="shouting")
@@ -668,6 +673,8 @@ def test_a_dumb_terminal_gets_plain_lines(server: Server) -> None:
         bob.say("hello")
         anna.see("<", "hello\r\n")
         anna.type("WHAT\n")
+        anna.see("strike 1 of 2, a warning; Enter again to send\r\n")
+        anna.type("WHAT\n")
         anna.see("*** WARNING")
         anna.type("/who\n")
         anna.see(f"in {room}: ")
@@ -709,7 +716,7 @@ def test_nothing_that_a_server_sends_reaches_the_terminal_as_a_control(
         encode("kick", reason=evil, text=evil),
     ]
     welcome = {"version": 1, "server": evil, "nick": evil, "session": evil}
-    with Typist(impostor.getsockname()) as anna:
+    with Typist(impostor.getsockname(), "--bell", "off") as anna:
         peer, _ = impostor.accept()
         with peer:
             peer.settimeout(PATIENCE)
