@@ -332,18 +332,21 @@ def _column_behind(cells: Iterable[Cell]) -> int:
 
 def _cells(spans: Sequence[Span], columns: int) -> list[Cell]:
     """Return what *spans* are made of; nothing is wider than so many *columns*."""
+    whole = "".join(text for text, _ in spans)
+    if whole.isascii():
+        return [(char, 1, style) for text, style in spans for char in text]
     # Looks may change within a cluster, which stays one all the same.
     styles = [style for text, style in spans for _ in text]
     cells = []
     at = 0
-    for grapheme in graphemes("".join(text for text, _ in spans)):
+    for grapheme in graphemes(whole):
         cells.append(_cell(grapheme, styles[at], columns))
         at += len(grapheme)
     return cells
 
 
 def _cell(grapheme: str, style: Style, columns: int) -> Cell:
-    width = most_columns(grapheme)
+    width = 1 if grapheme.isascii() else most_columns(grapheme)
     return (grapheme, width, style) if width <= columns else (TOO_WIDE, 1, style)
 
 
