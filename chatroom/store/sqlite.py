@@ -198,6 +198,9 @@ class SqliteStore:
             with suppress(*_FAILURES):
                 self._writable()
         if self._db is not None:
+            # By itself SQLite does it only where nobody else has the file open.
+            with suppress(*_FAILURES):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
             self._db = None
         if self._lock is not None:
