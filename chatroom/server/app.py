@@ -243,11 +243,13 @@ class Server:
 
     def _trim(self) -> None:
         """Drop old messages from the store, a little at a time, between ticks."""
+        delay = TRIM_INTERVAL
         try:
-            delay = TRIM_PAUSE if self.store.trim() else TRIM_INTERVAL
+            if self.store.trim():
+                delay = TRIM_PAUSE
+                self.show.store_worked()
         except StoreError as error:
-            delay = TRIM_INTERVAL
-            self.log.event("error", "store", text=str(error))
+            self.show.store_failed(error)
         self._trim_timer = self.loop.call_later(delay, self._trim)
 
     def _retry_log(self) -> None:

@@ -111,6 +111,19 @@ class Show:
         self._closing.clear()
         news.clear()
 
+    def store_failed(self, error: StoreError, refused: int = 0) -> None:
+        """Write it down once, and not for every message until it is over."""
+        if not self._failing:
+            self._failing, self._refused = True, 0
+            self._log.event("error", "store", text=str(error))
+        self._refused += refused
+
+    def store_worked(self) -> None:
+        """Write down that it is over, where it had failed."""
+        if self._failing:
+            self._failing = False
+            self._log.event("warning", "store", refused=self._refused, text="recovered")
+
     # -- effects --------------------------------------------------------------
 
     def _keep(self, posts: list[messages.Message]) -> bool:
@@ -120,21 +133,12 @@ class Show:
         try:
             self._store.keep(posts, changed, self._now(), int(time.time() * 1000))
         except StoreError as error:
-            self._store_failed(error, len(posts))
+            self.store_failed(error, len(posts))
             return False
         changed.clear()
-        if self._failing:
-            self._failing = False
-            self._log.event("warning", "store", refused=self._refused, text="recovered")
+        self.store_worked()
         self.totals.messages += len(posts)
         return True
-
-    def _store_failed(self, error: StoreError, refused: int) -> None:
-        """Write it down once, and not for every message until it is over."""
-        if not self._failing:
-            self._failing, self._refused = True, 0
-            self._log.event("error", "store", text=str(error))
-        self._refused += refused
 
     def _post(self, post: Post) -> None:
         room, message = post.room, post.message

@@ -12,6 +12,7 @@ import pytest
 
 from chatroom.core.messages import Message
 from chatroom.errors import StoreError
+from chatroom.server.app import TRIM_INTERVAL
 from chatroom.wire import codec
 from tests.server.conftest import Start
 from tests.support.inprocess import Client, World, kinds
@@ -385,6 +386,34 @@ def test_a_hook_or_timer_that_raises_is_logged(world: World) -> None:
     ann.send("ping")
     world.settle()
     assert kinds(ann.frames()) == ["pong"]
+
+
+# -- a store that fails ----------------------------------------------------------
+
+
+def test_a_trim_that_fails_is_written_down_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried every few seconds, for as long as it takes."""
+    outcomes: list[bool | StoreError] = [*[StoreError("no space")] * 3, True, False]
+
+    def trim() -> bool:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(world.server.store, "trim", trim)
+    world.server._trim()
+    world.advance(3.5 * TRIM_INTERVAL)
+    assert not outcomes
+    assert world.server._trim_timer is not None
+    world.server._trim_timer.cancel()
+    told = [line.partition(" ")[2] for line in world.log if " store " in line]
+    assert told == [
+        'error store text="no space"',
+        "warning store refused=0 text=recovered",
+    ]
 
 
 # -- large rooms -----------------------------------------------------------------
