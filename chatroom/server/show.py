@@ -22,6 +22,7 @@ from chatroom.core.log import page_bounds
 from chatroom.errors import StoreError
 from chatroom.net.address import show as show_address
 from chatroom.wire.codec import encode, encode_history, encode_message
+from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME
 
 if TYPE_CHECKING:
     from chatroom.core.chat import Chat
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from chatroom.store import Store
 
 
+READ_STEP = 16
+"""Messages that are read first for a page from the store, then twice as many, and so
+on: where they are long only some of them fit, and reading all would take long."""
 PENALTIES = frozenset(("shouting", "operator", "banned"))
 """Reasons of a kick that count as one; a farewell is none."""
 
@@ -214,8 +218,9 @@ class Show:
             request.before,
             request.limit,
         )
+        forward = request.after is not None
         try:
-            frames = self._frames(room, low, high)
+            frames = self._frames(room, low, high, forward=forward)
         except StoreError as error:
             self._log.event("error", "store", text=str(error))
             text = "the history cannot be read now; try again"
@@ -227,16 +232,34 @@ class Show:
             oldest_id,
             frames,
             more,
-            forward=request.after is not None,
+            forward=forward,
         )
         self._cut_for(connection).append(page)
 
-    def _frames(self, room: Room, low: int, high: int) -> list[bytes]:
-        """Return messages of *room* as frames, from the store where memory is short."""
+    def _frames(self, room: Room, low: int, high: int, *, forward: bool) -> list[bytes]:
+        """Return messages of *room* as frames, from the store where memory is short.
+
+        From the store no more than one page has room for, and a few: the first ones
+        if the page goes *forward*, else the last.
+        """
+        frames: list[bytes] = []
         if low >= room.log.oldest_id:
-            frames: list[bytes] = room.log.entries(low, high)
+            frames = room.log.entries(low, high)
             return frames
-        return list(map(encode_message, self._store.read(room.name, low, high)))
+        size, step = 0, READ_STEP
+        while low < high and size <= MAX_FRAME:
+            if forward:
+                start, end = low, min(low + step, high)
+                low = end
+            else:
+                start, end = max(low, high - step), high
+                high = start
+            read = list(map(encode_message, self._store.read(room.name, start, end)))
+            frames = frames + read if forward else read + frames
+            # Their payloads alone: only what surely does not fit may be left out.
+            size += sum(map(len, read)) - HEADER_SIZE * len(read)
+            step *= 2
+        return frames
 
     def _oldest_id(self, room: Room) -> int:
         kept = self._store.oldest_id(room.name)
