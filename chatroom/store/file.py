@@ -260,6 +260,16 @@ def _remove(path: str) -> None:
             os.unlink(path + suffix)
 
 
+def remove_begun(path: str) -> None:
+    """Remove what SQLite has begun beside *path*, where nothing is written there."""
+    with suppress(FileNotFoundError):
+        if os.stat(f"{path}-wal").st_size:
+            return
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(path + suffix)
+
+
 def _check(path: str) -> None:
     """Look at all that a start needs before anything is written."""
     shared = f"{path}-shm"

@@ -79,15 +79,26 @@ class SqliteStore:
         self._last_ids: dict[str, int] = {}
         self._oldest_ids: dict[str, int] = {}
         self._lock: int | None = file.take_lock(self._path)
+        at_rest = False
         try:
             file.prepare(self._path, identity)
+            at_rest = file.is_at_rest(self._path)
             self._open()
         except sqlite3.Error as error:
-            self.close()
+            self._abandon(at_rest)
             raise file.cannot_open(self._path, error) from None
         except BaseException:
-            self.close()
+            self._abandon(at_rest)
             raise
+
+    def _abandon(self, at_rest: bool) -> None:
+        """Let go of a file that could not be opened, and that was *at_rest* or not."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if at_rest:
+            file.remove_begun(self._path)
+        self.close()
 
     def _open(self) -> None:
         self._db = file.connect(self._path)

@@ -9,6 +9,7 @@ import fcntl
 import os
 import random
 import re
+import resource
 import sqlite3
 import stat
 import tempfile
@@ -183,6 +184,21 @@ def test_where_the_disk_is_full_nothing_is_left(
 
     monkeypatch.setattr(file, "connect", connect)
     assert "see the disk" in refusal(path)
+
+
+@pytest.mark.parametrize("size", [0, 20_000])
+def test_a_full_disk_leaves_nothing_beside_one_that_is_there(
+    path: Path, size: int
+) -> None:
+    """Opening it takes some room: the memory that is shared is a file, too."""
+    make(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        assert "see the disk" in refusal(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    SqliteStore(str(path), "one").close()
 
 
 @pytest.mark.parametrize(
