@@ -124,6 +124,14 @@ def test_junk_gets_a_frame_that_says_so(server: Server, junk: bytes) -> None:
     anna.expect_nothing()
 
 
+@pytest.mark.parametrize("junk", [b"\n", b"\r\n", b"\xff", b"x", b"\x01\x00\x00"])
+def test_junk_is_told_by_its_first_byte(server: Server, junk: bytes) -> None:
+    """It is not waited for the rest of a length that is none."""
+    peer = server.peer()
+    peer.send_raw(junk)
+    peer.expect_error("bad-frame", closes=True)
+
+
 def test_one_who_says_half_a_word_has_his_time(start: Start) -> None:
     server = start("--hello-timeout", "0.3")
     words = (b"G", b"GE", b"SSH", b"nick")
