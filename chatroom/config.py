@@ -351,12 +351,19 @@ def read_secret(path: str) -> str:
         raise StartError(f"{path!a}: its first line is not UTF-8") from None
 
 
-def is_open_to_all(path: str) -> bool:
-    """Tell whether everybody on this machine can read the file *path*."""
+def is_open_to_others(path: str) -> bool:
+    """Tell whether others on this machine can read the file *path*.
+
+    A group may where the file is not ours: then that is how we read it.
+    """
     try:
-        return bool(os.stat(path).st_mode & stat.S_IROTH)
+        found = os.stat(path)
     except OSError:
         return False
+    others = stat.S_IROTH
+    if found.st_uid == os.geteuid():
+        others |= stat.S_IRGRP
+    return bool(found.st_mode & others)
 
 
 def version_line() -> str:

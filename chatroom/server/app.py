@@ -30,7 +30,7 @@ from chatroom.config import (
     RESERVED_DESCRIPTORS,
     STOP_GRACE,
     Settings,
-    is_open_to_all,
+    is_open_to_others,
     read_secret,
 )
 from chatroom.core.chat import Chat, Rules
@@ -318,8 +318,8 @@ class Server:
         """
         settings = self.settings
         for path in (settings.password_file, settings.tls_key):
-            if path and is_open_to_all(path):
-                text = f"{path!a} can be read by everybody on this machine; chmod 600"
+            if path and is_open_to_others(path):
+                text = f"{path!a} can be read by others on this machine; chmod 600"
                 self.log.event("warning", "secret", text=text)
         if self.tls is None:
             return
