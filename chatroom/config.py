@@ -34,6 +34,9 @@ EOF_GRACE = 5.0
 """Seconds for which input that came before a half-close is still judged."""
 STOP_GRACE = 5.0
 """Seconds in which last frames are flushed at a stop."""
+MAX_KEPT = 256 * MIB
+"""Bytes of messages held in memory of all rooms, or of one where it may have more:
+else a thousand rooms, which a few may fill, were 16 GiB."""
 LOG_BACKLOG = MIB
 """Bytes of log that wait for a reader who does not read, at most."""
 MAX_SECRET = 1024
@@ -211,7 +214,9 @@ class Settings:
     )
 
     keep: int = option(10_000, number, "N", "messages a room held in memory")
-    keep_bytes: int = option(16 * MIB, size, "SIZE", "and their bytes", "16MiB")
+    keep_bytes: int = option(
+        16 * MIB, size, "SIZE", "and their bytes; of all rooms 256MiB", "16MiB"
+    )
     history: str = option(
         "", word, "FILE", "keep messages and sessions in this SQLite file", "memory"
     )

@@ -25,6 +25,7 @@ from chatroom import __version__
 from chatroom.config import (
     LOG_BACKLOG,
     MAX_CLOSING,
+    MAX_KEPT,
     MAX_UNFINISHED,
     MIB,
     RESERVED_DESCRIPTORS,
@@ -34,6 +35,7 @@ from chatroom.config import (
     read_secret,
 )
 from chatroom.core.chat import Chat, Rules
+from chatroom.core.log import level_down
 from chatroom.core.messages import Error, Ping
 from chatroom.core.moderation import Moderator
 from chatroom.core.sessions import digest
@@ -69,8 +71,10 @@ MEMBER_BYTES = 3072
 TLS_MEMBER_BYTES = 128 * 1024
 """What TLS adds to that.  Measured: 17 KB at rest, 40 after a burst, 53 with a record
 that is not whole; a record that is not taken adds 40."""
-ENTRY_BYTES = 64
-"""What a kept message costs beside its bytes."""
+ROOM_BYTES = 2048
+"""What a room costs beside its messages and members."""
+KEPT_SLACK = 32
+"""The part of what all rooms may hold that is dropped at once: it takes a moment."""
 
 
 class Server:
@@ -122,6 +126,7 @@ class Server:
         self._count_timer: Timer | None = None
         self._log_timer: Timer | None = None
         self._over_total = False
+        self._max_kept = max_kept(settings)
         self._stopping = False
         self._started = loop.now
         self._on_terminal = os.isatty(2)
@@ -231,6 +236,9 @@ class Server:
                 self._count_timer = self.loop.call_at(due, self._announce)
         if self._over_total:
             self._shed_output()
+        if self._max_kept and self.store.held.size > self._max_kept:
+            logs = [room.log for room in chat.rooms.values()]
+            level_down(logs, self._max_kept - self._max_kept // KEPT_SLACK)
         if self.log.flush() and self._log_timer is None:
             self._log_timer = self.loop.call_later(LOG_RETRY, self._retry_log)
 
@@ -456,6 +464,11 @@ def make_rules(settings: Settings) -> Rules:
     )
 
 
+def max_kept(settings: Settings) -> int:
+    """Return the bytes of messages that all rooms hold in memory; 0: no limit."""
+    return settings.keep_bytes and max(settings.keep_bytes, MAX_KEPT)
+
+
 def worst_case_memory(settings: Settings) -> int | None:
     """Return the bytes that the server holds when everything is full.
 
@@ -473,10 +486,11 @@ def worst_case_memory(settings: Settings) -> int | None:
     if settings.tls_cert:
         each += TLS_MEMBER_BYTES
     clients = (settings.max_clients + MAX_UNFINISHED + MAX_CLOSING) * each
-    # Of messages without number each has its own bytes at least.
-    entries = settings.keep * ENTRY_BYTES or settings.keep_bytes
-    rooms = settings.max_rooms * (settings.keep_bytes + entries)
-    return BASE_BYTES + clients + rooms + settings.max_output_total + LOG_BACKLOG
+    # The lobby is there beside them.  Of each the newest message is held in any case.
+    rooms = settings.max_rooms + 1
+    kept = min(rooms * max(settings.keep_bytes, MAX_FRAME), max_kept(settings))
+    tables = BASE_BYTES + rooms * ROOM_BYTES + LOG_BACKLOG
+    return tables + clients + kept + settings.max_output_total
 
 
 def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:
