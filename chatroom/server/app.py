@@ -222,7 +222,7 @@ class Server:
     def check_pool(self) -> None:
         """Some output could not be sent: have the sum of all looked at."""
         limit = self.settings.max_output_total
-        self._over_total = bool(limit) and self.pool.total > limit
+        self._over_total = bool(limit) and self.pool.cost > limit
 
     # -- the end of a tick ----------------------------------------------------
 
@@ -269,7 +269,7 @@ class Server:
             (c for c in self.connections if c.transport.unsent),
             key=lambda c: c.transport.unsent,
         )
-        while holders and self.pool.total > limit:
+        while holders and self.pool.cost > limit:
             worst = holders.pop()
             unsent = worst.transport.unsent
             worst.transport.abort(f"{unsent} bytes unsent, the most of all")
