@@ -161,6 +161,8 @@ def test_storms_of_requests_cost_their_sender(start: Start) -> None:
             field = {"nick": {"nick": f"{fresh('s')}"}, "join": {"room": f"r{number}"}}
             member.outgoing += encode(kind, **field.get(kind, {}))
     crowd.serve(lambda: all(len(m.payloads) > 20 for m in crowd.members), "answers")
+    for member, kind in zip(crowd.members[2:], ("members", "rooms"), strict=True):
+        assert member.count(kind) < 400, "each is read at its rate"
     chat(anna, bob)
     crowd.serve(lambda: True, "")
     assert anna.history()["room"] == room
