@@ -175,16 +175,24 @@ def test_the_printed_bound_is_held(start: Start) -> None:
     """Members over TLS who each hold what one can: a large frame that is not whole."""
     few = ("--max-rooms", "2", "--keep-bytes", "100K", "--max-output-total", "1M")
     pair = ("--tls-cert", CERT, "--tls-key", KEY)
-    server = start(*pair, *few, "--max-clients", "60", "--rate", "0")
-    line = server.wait_log(" start ", "memory=")
-    bound = int(line.split('memory="at most ')[1].split()[0]) << 20
+    servers: list[Server] = []
+
+    def bound(members: int) -> int:
+        options = (*pair, *few, "--max-clients", str(members), "--rate", "0")
+        servers.append(start(*options))
+        line = servers[-1].wait_log(" start ", "memory=")
+        return int(line.split('memory="at most ')[1].split()[0]) << 20
+
+    a_member = (bound(1060) - bound(60)) // 1000
+    server = servers[-1]
     anna = server.member("anna")
     frame = encode("ping", pad="x" * 65000)
+    before = server.rss()
     for _ in range(50):
         peer = server.member("full", tls=trusting())
         peer.send_raw(encode("ping", pad="x" * 1000) * 60 + frame[:-1])
     anna.sync()
-    assert server.rss() < bound
+    assert server.rss() < before + 50 * a_member
     for options in (("--max-rooms", "0"), ("--keep-bytes", "0")):
         start(*options).wait_log(" start ", 'memory="without a bound"')
 

@@ -21,10 +21,7 @@ SSH = (b"This is a chat room", b"\r\n")
 ALERT = (b"\x15\x03\x03\x00\x02\x02", b"\x28")
 
 VISITORS = {
-    "browser": (
-        b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n",
-        HTTP,
-    ),
+    "browser": (b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n", HTTP),
     "form": (b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, HTTP),
     "http2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP),
     "verb": (b"OPTIONS * HTTP/1.0\r\n\r\n", HTTP),
