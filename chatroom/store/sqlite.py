@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chatroom.core.log import RoomLog
+from chatroom.core.log import Held, RoomLog
 from chatroom.core.messages import Message
 from chatroom.errors import StoreError
 from chatroom.store import file
@@ -68,6 +68,7 @@ class SqliteStore:
         history_keep: int = 0,
     ) -> None:
         self._path = file.resolve(path)
+        self.held = Held()
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._history_keep = history_keep
@@ -129,7 +130,7 @@ class SqliteStore:
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*; what is in the file is not read."""
         last_id = self._last_ids.get(room, 0)
-        return RoomLog(self._keep, self._keep_bytes, last_id=last_id)
+        return RoomLog(self._keep, self._keep_bytes, last_id=last_id, held=self.held)
 
     # -- while running ----------------------------------------------------------
 
