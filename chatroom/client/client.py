@@ -5,16 +5,16 @@
 
 ``Client`` stands in the middle: the connection and the face call it, and it tells both
 what to do.  Must not know: how bytes move, how anything is drawn, what is owed after a
-lost connection.
+lost connection, what a command does.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from chatroom.client.asking import Asking, Question
+from chatroom.client.backlog import Backlog
 from chatroom.client.backoff import Backoff
 from chatroom.client.comeback import Comeback, random_part
 from chatroom.client.commands import name_of, needs_server, run_line
@@ -24,13 +24,15 @@ from chatroom.client.face import Face
 from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
-from chatroom.client.render import RETURNABLE, Renderer, Shown
+from chatroom.client.pulse import Pulse
+from chatroom.client.render import RETURNABLE, Renderer, Rings, Shown
 from chatroom.client.script import take
 from chatroom.client.security import Security
 from chatroom.client.session import Session
+from chatroom.client.status import Status
+from chatroom.client.talk import Talk
 from chatroom.client.transcript import Event, amount
-from chatroom.config import MAX_SECRET
-from chatroom.core.text import MAX_NICK, nick_error, text_error, to_nfc
+from chatroom.core.text import MAX_NICK
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.address import is_loopback, show, to_address
 from chatroom.net.loop import Loop, Timer
@@ -44,10 +46,6 @@ MAX_UNSENT = 32 * 1024
 stops reading, on both sides of a connection: both waiting, nothing would ever move."""
 MAX_UNANSWERED = 1000
 """Sayings without an answer above which no further line is said."""
-MAX_PENDING = 64 * 1024
-"""Characters of lines not said yet above which no more is taken from the input."""
-MAX_QUESTIONS = 5
-"""How often one is asked for another nick, and how often for the password."""
 LEAVE_PATIENCE = 5.0
 """Seconds to wait for the server's goodbye."""
 SIGNAL_PATIENCE = 1.0
@@ -59,6 +57,15 @@ MAX_ALIASES = 4
 the server allows five hellos."""
 PASSING = frozenset(("full", "timeout", "internal"))
 """Errors that keep one out, but perhaps not for long."""
+PROMPT = "> "
+SAYINGS = frozenset(("message", "whisper", "history"))
+"""Frames that change nothing of how things stand."""
+RINGS = {
+    "off": frozenset[Rings](),
+    "mention": frozenset((Rings.MENTION,)),
+    "all": frozenset((Rings.MESSAGE, Rings.MENTION)),
+}
+"""What makes a sound, by what the user wants."""
 
 
 class Phase(Enum):
@@ -74,20 +81,6 @@ class Phase(Enum):
     LEAVING = auto()
     """Leave is sent; the goodbye is waited for."""
     OVER = auto()
-
-
-@dataclass(slots=True)
-class Question:
-    """What a person is asked who is not let in, and has to answer to try again."""
-
-    prompt: str
-    take: Callable[[str], str | None]
-    """Takes an answer, and returns what is wrong with it."""
-    text: str = ""
-    secret: bool = False
-    """Whether nobody may see the answer."""
-    times: int = 0
-    """How often it has been asked."""
 
 
 class Client:
@@ -106,33 +99,20 @@ class Client:
         *,
         security: Security | None = None,
         password: str | None = None,
+        session: Session | None = None,
     ) -> None:
         self._loop = loop
         self._options = options
         self._targets = targets
         self._renderer = renderer
-        self._nick = options.nick
-        """The name to join with."""
-        self._password = password
+        self._asking = Asking(options.nick, password)
         self._exposed = security is None and not all(
             is_loopback(to_address(address)) for _, address in targets
         )
         """Whether others may read what is sent, on its way to another machine."""
-        which = "which other nick would you like?"
-        nick = Question("nick: ", self._take_nick, which)
-        secret = Question("password: ", self._take_password, secret=True)
-        self._questions = {
-            "nick-taken": nick,
-            "nick-invalid": nick,
-            "password": secret,
-        }
-        """What to ask after which error."""
-        self._question: Question | None = None
-        """The one that was asked last, until lines are taken again."""
         self._aliases = 0
         self._phase = Phase.ENTERING
-        self._pending: deque[str] = deque()
-        self._pending_size = 0
+        self._pending = Backlog()
         self._overran = False
         self._input_ended = False
         self._opened = False
@@ -145,17 +125,29 @@ class Client:
         """Ends the patience with a crowd that comes and goes."""
         self._code = EXIT_LEFT
         self._error: Exception | None = None
-        self.session = Session()
+        self._state = ""
+        """How it stands with the connection; empty while there is one."""
+        self._status = Status()
+        """What the face was told last."""
+        self.session = session if session is not None else Session()
         name = show((options.host, options.port))
         self._connection = Connection(loop, self, name, security)
         self._comeback = Comeback(loop, self, Backoff(chance))
+        send = self._connection.send
+        self._pulse = Pulse(loop, send, self._tell_status)
+        self._talk = Talk(self.session, options.ignored, send, self.notice, self.leave)
 
     def start(self) -> None:
         """Connect."""
-        if self._password is not None and self._exposed:
+        if self._asking.password is not None and self._exposed:
             error = self._too_open("the password")
             self._loop.call_soon(lambda: self.lost(error))
             return
+        self._connect()
+
+    def _connect(self) -> None:
+        self._state = "connecting"
+        self._tell_status()
         self._connection.open(self._targets)
 
     def _too_open(self, what: str) -> ConnectError:
@@ -183,6 +175,7 @@ class Client:
         self._show_held_news()
         self._be_patient_no_more()
         self._comeback.stop()
+        self._pulse.stop()
         self._connection.close()
         self._loop.stop()
 
@@ -203,11 +196,11 @@ class Client:
         if self._held_back:
             self._connection.pause_reading()
         session = self.session
-        self._say_hello(session.wanted_nick if session.token else self._nick)
+        self._say_hello(session.wanted_nick if session.token else self._asking.nick)
 
     def _say_hello(self, nick: str | None) -> None:
-        hello = self.session.hello(nick, self._options.room, self._password)
-        self._connection.send(hello)
+        room, password = self._options.room, self._asking.password
+        self._connection.send(self.session.hello(nick, room, password))
 
     def lost(self, error: ChatroomError) -> None:
         """There is no connection, or no longer."""
@@ -227,16 +220,18 @@ class Client:
         """There is no connection, for *reason*, and there is to be one again."""
         self._be_patient_no_more()
         self._connection.close()
+        self._pulse.stop()
         self.session.disconnected()
         self._phase = Phase.RETURNING
         # A person sees that it goes on, and may end it; nobody looks at a script.
         watched = self.face.interactive and not self._input_ended
         self._comeback.lost(reason, 0.0 if watched else self._options.give_up)
+        self._show(self._talk.lost())
         self._pump()
 
     def try_again(self) -> None:
         """It is time for another try to come back."""
-        self._connection.open(self._targets)
+        self._connect()
 
     def gave_up(self, reason: str) -> None:
         """Coming back has taken too long; *reason* is what has failed last."""
@@ -244,18 +239,41 @@ class Client:
         self._finish(EXIT_FAILED, self._with_what_is_open(ConnectError(text)))
 
     def show_state(self, text: str) -> None:
-        """Show how it stands with the connection, where a line is typed."""
-        self._invite(text)
+        """Show how it stands with the connection."""
+        self._state = text
+        self._invite()
 
-    def _invite(self, where: str) -> None:
-        """Take lines: behind a prompt that tells *where* one is, and as who."""
-        self._question = None
-        self.face.prompt(f"[{where}] {clean(self.session.nick)}> ")
+    def _invite(self) -> None:
+        """Take lines, and show where one is, and as who."""
+        self._asking.asked = None
+        self.face.prompt(PROMPT)
+        self._tell_status()
+
+    def _tell_status(self) -> None:
+        if not self.face.interactive:
+            return
+        session = self.session
+        status = Status(
+            clean(session.room),
+            clean(session.topic),
+            clean(session.nick),
+            session.count,
+            session.strikes,
+            session.strike_limit,
+            self._state,
+            self._pulse.rtt,
+        )
+        if status != self._status:
+            self._status = status
+            self.face.status(status)
 
     def frame_received(self, frame: Fields) -> None:
         """Take note of *frame*, show it, and do what follows from it."""
         kind = check(frame)
-        self._show(self.session.receive(kind, frame))
+        if kind == "pong" and self._pulse.heard(frame):
+            return
+        events = self.session.receive(kind, frame)
+        self._show(events + self._talk.heard(kind, frame))
         if kind == "ping":
             self._connection.send(frame | {"type": "pong"})
         elif kind == "kick":
@@ -264,12 +282,15 @@ class Client:
             self._refused(frame)
         elif kind == "welcome":
             self._comeback.arrived()
-        elif kind in ("room", "renamed"):
-            self._invite(clean(self.session.room))
+        elif kind == "room":
+            self._state = ""
+            self._invite()
+        if kind not in SAYINGS:
+            self._tell_status()
         self._pump()
 
-    def _show(self, events: Sequence[Event]) -> None:
-        for event in events:
+    def _show(self, events: list[Event]) -> None:
+        for event in self._talk.rest(events):
             if isinstance(event, str):
                 self.notice(event)
                 continue
@@ -281,6 +302,8 @@ class Client:
         """Show *shown*, and see to it that what is held back comes too."""
         for one in shown:
             self.face.show(one.lines, one.speech)
+            if one.rings in RINGS[self._options.bell]:
+                self.face.bell()
         patience = self._renderer.patience
         if patience is not None and self._held_news is None:
             self._held_news = self._loop.call_later(patience, self._show_held_news)
@@ -309,10 +332,8 @@ class Client:
         if self._phase is Phase.RETURNING:
             self._refused_again(frame)
             return
-        question = self._questions.get(frame["code"])
-        if not self.face.interactive:
-            question = None
-        if question is None or question.times >= MAX_QUESTIONS:
+        question = self._asking.about(frame["code"])
+        if question is None or not self.face.interactive:
             self._finish(EXIT_FAILED, self._not_let_in(frame))
         elif question.secret and self._exposed:
             self._finish(EXIT_FAILED, self._too_open("a password"))
@@ -341,14 +362,14 @@ class Client:
 
     def _ask(self, question: Question, why: str) -> None:
         question.times += 1
-        self._question = question
+        self._asking.asked = question
         self.notice(f"{why}\n{question.text}".rstrip("\n"))
         self.face.prompt(question.prompt, question.secret)
         self.face.open()
 
     def _answer(self, question: Question, line: str) -> None:
         wrong = question.take(line)
-        if wrong is not None and question.times < MAX_QUESTIONS:
+        if wrong is not None and not question.asked_enough:
             self._ask(question, wrong)
             return
         self._phase = Phase.ENTERING
@@ -356,23 +377,13 @@ class Client:
         self.face.prompt("", question.secret)
         self.start()
 
-    def _take_nick(self, line: str) -> str | None:
-        self._nick = to_nfc(line.strip())
-        return nick_error(self._nick)
-
-    def _take_password(self, line: str) -> str | None:
-        if len(line.encode()) > MAX_SECRET:
-            return f"a password has at most {MAX_SECRET} bytes"
-        self._password = line
-        return None
-
     # -- the face -------------------------------------------------------------
 
     def entered(self, line: str) -> None:
         """Do what *line* asks for, when it is its turn."""
         if self._phase in (Phase.LEAVING, Phase.OVER):
             return
-        question = self._question
+        question = self._asking.asked
         secret = question is not None and question.secret
         if not (line if secret else line.strip()):
             return
@@ -384,16 +395,16 @@ class Client:
             self.notice("left out, as you are not in yet")
             return
         if self.face.interactive:
+            line = self._talk.addressed(line)
             if self._phase is Phase.RETURNING and not needs_server(line):
                 self._enter_alone(line)
                 return
-            if self._pending_size > MAX_PENDING:
+            if self._pending.is_full:
                 self._overrun()
                 return
             if self._phase is Phase.RETURNING and not self._pending:
                 self.notice("kept: it is said when the connection is back")
-        self._pending.append(line)
-        self._pending_size += len(line)
+        self._pending.add(line)
         self._pump()
 
     def _enter_alone(self, line: str) -> None:
@@ -401,7 +412,7 @@ class Client:
         if name_of(line) is None:
             self.leave()
         else:
-            run_line(self, line)
+            run_line(self._talk, line)
 
     def _overrun(self) -> None:
         """Refuse a line.  A terminal is always read, or Ctrl-C would not be seen."""
@@ -415,11 +426,15 @@ class Client:
 
     def objection(self, line: str) -> str | None:
         """Return why *line* is better not said."""
-        return None
+        if self._asking.asked is not None:
+            return None
+        return self._talk.objection(line, self._pending, self._options.hints)
 
     def completions(self, before: str) -> Completion:
         """Return what the end of *before* may become."""
-        return Completion(len(before))
+        if self._asking.asked is not None:
+            return Completion(len(before))
+        return self._talk.completions(before)
 
     def reading(self, here: bool) -> None:
         """The user looks away, or is back."""
@@ -454,24 +469,34 @@ class Client:
         up."""
         self._catch_up()
         while self._pending and self._phase is Phase.JOINED and not self._is_full():
-            line = self._pending.popleft()
-            self._pending_size -= len(line)
+            line = self._pending.take()
             if self.face.interactive:
-                run_line(self, line)
+                run_line(self._talk, line)
             elif self._options.json_in:
-                take(self, line)
+                take(self._talk, line)
             else:
-                self.say(line)
+                self._talk.say(line)
+        self._ask_beside()
         if self._phase not in (Phase.JOINED, Phase.RETURNING):
             return
         if not self._pending:
             self._overran = False
         if self._opened and not self.face.interactive:
-            self.face.listen(self._pending_size <= MAX_PENDING)
+            self.face.listen(not self._pending.is_full)
         if self._phase is Phase.RETURNING:
             return
         if self._input_ended and not (self._pending or self.session.outbox.unanswered):
             self.leave()
+
+    def _ask_beside(self) -> None:
+        """Ask what nobody waits for: a script wants none of it."""
+        while (
+            self.face.interactive
+            and self._phase is Phase.JOINED
+            and not self._is_full()
+            and (frame := self._talk.next_question()) is not None
+        ):
+            self._connection.send(frame)
 
     def _catch_up(self) -> None:
         """Ask for what was missed and send what is owed; then one is in."""
@@ -487,6 +512,8 @@ class Client:
         if not self.session.settled or self.session.outbox.owes:
             return
         self._phase = Phase.JOINED
+        if self.face.interactive:
+            self._pulse.start()
         if not self._opened:
             self._opened = True
             if self.face.interactive:
@@ -505,36 +532,11 @@ class Client:
             or self.session.outbox.unanswered >= MAX_UNANSWERED
         )
 
-    # -- what a command may do ------------------------------------------------
-
-    def say(self, text: str, ref: str | None = None) -> None:
-        """Say *text*, unless the rules for texts forbid it."""
-        if self._may_say(text, ref):
-            self._connection.send(self.session.say(text, ref))
-
-    def whisper(self, to: str, text: str, ref: str | None = None) -> None:
-        """Whisper *text*, by the same rules."""
-        if self._may_say(text, ref):
-            self._connection.send(self.session.whisper(to, text, ref))
-
-    def _may_say(self, text: str, ref: str | None) -> bool:
-        wrong = text_error(text)
-        if wrong is not None:
-            self.notice(f"not said: {wrong[1]}")
-            return False
-        if ref is not None and self.session.outbox.expects(ref):
-            # Two of one name could not be told apart when they are owed.
-            self.notice(f"not said: no answer has come yet to what had the ref {ref!a}")
-            return False
-        return True
-
-    def ask(self, frame: Fields) -> None:
-        """Send *frame*."""
-        self._connection.send(self.session.ask(frame))
-
     def notice(self, text: str) -> None:
         """Show *text* as a word of the client itself."""
         self._put(self._renderer.notice(text))
+
+    # -- the end --------------------------------------------------------------
 
     def leave(self) -> None:
         """Leave; whoever asks twice does not want to wait."""

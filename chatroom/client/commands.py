@@ -7,16 +7,32 @@ Must not know: sockets, terminals.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from chatroom.client.frames import Fields
 from chatroom.core.moderation import LEAVE_COMMAND
-from chatroom.core.text import nick_error, room_error, to_nfc
+from chatroom.core.text import MAX_NICK, nick_error, room_error, to_nfc
 
 HISTORY_PAGE = 50
 MAX_HISTORY_PAGE = 200
+MAX_MISTYPED = 20
+"""Characters of a name up to which one is looked for that is near."""
+
+_COMMAND = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
+_TO_AND_TEXT = re.compile(r"(\S+)\s(.*)", re.DOTALL)
+
+
+class Names(Enum):
+    """What the words of a command can be completed to."""
+
+    NONE = auto()
+    NICKS = auto()
+    ROOMS = auto()
+    COMMANDS = auto()
 
 
 class Chat(Protocol):
@@ -30,6 +46,12 @@ class Chat(Protocol):
 
     def ask(self, frame: Fields) -> None:
         """Send *frame*, which says nothing to anybody."""
+
+    def search(self, text: str) -> None:
+        """Look for messages of the room that hold all words of *text*."""
+
+    def ignore(self, nick: str) -> None:
+        """Ignore *nick*, or no longer; tell who is ignored where it is empty."""
 
     def notice(self, text: str) -> None:
         """Tell one's own user something."""
@@ -47,15 +69,30 @@ class Command:
     about: str
     run: Callable[[Chat, str], bool]
     """Returns whether it was used as it should be."""
+    more: str = ""
+    """What else there is to know of it."""
     alone: bool = False
     """Whether it does without a server."""
+    says: Callable[[str], str] | None = None
+    """Returns the text that it says, of what stands behind its name."""
+    first: Names = Names.NONE
+    """What its first word names."""
+    rest: Names = Names.NONE
+    """What the others name."""
 
 
 def name_of(line: str) -> str | None:
     """Return the name of the command that *line* is, or ``None`` for a text."""
     if not line.startswith("/") or line.startswith("//"):
         return None
-    return line[1:].partition(" ")[0]
+    return _parts(line)[0]
+
+
+def _parts(line: str) -> tuple[str, str]:
+    """Return the name of the command that *line* is, and what stands behind it."""
+    found = _COMMAND.fullmatch(line)
+    assert found is not None
+    return found[1], found[2].rstrip()
 
 
 def needs_server(line: str) -> bool:
@@ -66,21 +103,61 @@ def needs_server(line: str) -> bool:
     return name in COMMANDS and not COMMANDS[name].alone
 
 
+def spoken(line: str) -> str | None:
+    """Return the text that *line* says to anybody, ``None`` where it says none."""
+    name = name_of(line)
+    if name is None:
+        text = line.removeprefix("/")
+    else:
+        command = COMMANDS.get(name)
+        if command is None or command.says is None:
+            return None
+        text = command.says(_parts(line)[1])
+    return text if text.strip() else None
+
+
+def addressed(line: str, whisperer: str) -> str:
+    """Return *line*, and an answer to whoever whispered last as one to *whisperer*.
+
+    Who that is may have changed by the time that it is said.
+    """
+    if not whisperer or name_of(line) != "r":
+        return line
+    text = _parts(line)[1]
+    return f"/msg {whisperer} {text}" if text else line
+
+
 def run_line(chat: Chat, line: str) -> None:
     """Do what *line* asks for."""
     name = name_of(line)
     if name is None:
         chat.say(line.removeprefix("/"))
         return
-    argument = line[1:].partition(" ")[2]
     command = COMMANDS.get(name)
     if command is None:
-        chat.notice(
-            f"there is no /{name}; /help tells what there is. "
-            "To say something that begins with a slash, begin with two"
-        )
-    elif not command.run(chat, argument.strip()):
+        chat.notice(_unknown(name))
+    elif not command.run(chat, _parts(line)[1]):
         chat.notice(f"usage: {command.usage}")
+
+
+def _unknown(name: str) -> str:
+    near = _nearest(name)
+    if near is not None:
+        return f"there is no /{name}; did you mean /{near}?"
+    return (
+        f"there is no /{name}; /help tells what there is. "
+        "To say something that begins with a slash, begin with two"
+    )
+
+
+def _nearest(name: str) -> str | None:
+    if len(name) > MAX_MISTYPED:
+        return None
+    # Imported here: whoever types well does not wait for it.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), COMMANDS, 1)
+    return near[0] if near else None
 
 
 def _help(chat: Chat, argument: str) -> bool:
@@ -88,7 +165,8 @@ def _help(chat: Chat, argument: str) -> bool:
         command = COMMANDS.get(argument.removeprefix("/"))
         if command is None:
             return False
-        chat.notice(f"{command.usage}: {command.about}")
+        more = f"\n{command.more}" if command.more else ""
+        chat.notice(f"{command.usage}: {command.about}{more}")
         return True
     width = max(len(command.usage) for command in COMMANDS.values())
     lines = [f"{c.usage:{width}}  {c.about}" for c in COMMANDS.values()]
@@ -120,22 +198,41 @@ def _join(chat: Chat, argument: str) -> bool:
     return True
 
 
-def _after(kind: str) -> Callable[[Chat, str], bool]:
-    def run(chat: Chat, argument: str) -> bool:
-        frame: Fields = {"type": kind}
-        if argument:
-            frame["after"] = argument
-        chat.ask(frame)
-        return True
+def _who(chat: Chat, argument: str) -> bool:
+    # What is too long for a nick would be refused, and nobody could tell which of
+    # several frames the error is about.
+    if len(to_nfc(argument)) > MAX_NICK:
+        return False
+    return _listed(chat, "who", argument)
 
-    return run
+
+def _rooms(chat: Chat, argument: str) -> bool:
+    return _listed(chat, "rooms", argument)
+
+
+def _listed(chat: Chat, kind: str, after: str) -> bool:
+    chat.ask({"type": kind, "after": after} if after else {"type": kind})
+    return True
 
 
 def _msg(chat: Chat, argument: str) -> bool:
-    to, _, text = argument.partition(" ")
-    if not text.strip():
+    found = _TO_AND_TEXT.fullmatch(argument)
+    if found is None or not found[2].strip():
         return False
-    chat.whisper(to, text)
+    chat.whisper(found[1], found[2])
+    return True
+
+
+def _text_of_msg(argument: str) -> str:
+    found = _TO_AND_TEXT.fullmatch(argument)
+    return found[2] if found is not None else ""
+
+
+def _reply(chat: Chat, argument: str) -> bool:
+    # With somebody to answer, and a text, it is a /msg by now: ``addressed``.
+    if not argument:
+        return False
+    chat.notice("nobody has whispered to you")
     return True
 
 
@@ -152,6 +249,23 @@ def _history(chat: Chat, argument: str) -> bool:
     return True
 
 
+def _search(chat: Chat, argument: str) -> bool:
+    if not argument:
+        return False
+    chat.search(argument)
+    return True
+
+
+def _ignore(chat: Chat, argument: str) -> bool:
+    nick = to_nfc(argument)
+    wrong = nick_error(nick) if nick else None
+    if wrong is not None:
+        chat.notice(wrong)
+    else:
+        chat.ignore(nick)
+    return True
+
+
 def _quit(chat: Chat, argument: str) -> bool:
     chat.leave()
     return True
@@ -160,17 +274,90 @@ def _quit(chat: Chat, argument: str) -> bool:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("help", "/help [COMMAND]", "tell what there is", _help, alone=True),
-        Command("nick", "/nick NICK", "take another nick", _nick),
-        Command("join", "/join ROOM", "go to another room", _join),
-        Command("who", "/who [AFTER]", "list who is in this room", _after("who")),
-        Command("rooms", "/rooms [AFTER]", "list the rooms", _after("rooms")),
-        Command("msg", "/msg NICK TEXT", "tell one member alone", _msg),
+        Command(
+            "help",
+            "/help [COMMAND]",
+            "tell what there is",
+            _help,
+            "Tab completes names of commands, members and rooms.",
+            alone=True,
+            first=Names.COMMANDS,
+        ),
+        Command(
+            "msg",
+            "/msg NICK TEXT",
+            "tell one member alone",
+            _msg,
+            "It reaches a member in whatever room, and is kept nowhere.",
+            says=_text_of_msg,
+            first=Names.NICKS,
+            rest=Names.NICKS,
+        ),
+        Command(
+            "r",
+            "/r TEXT",
+            "answer who whispered last",
+            _reply,
+            "The same as /msg with the name of that member.",
+            alone=True,
+            says=str,
+            first=Names.NICKS,
+            rest=Names.NICKS,
+        ),
+        Command(
+            "nick",
+            "/nick NICK",
+            "take another nick",
+            _nick,
+            "Letters, digits and - _ . up to 32, if nobody has it.",
+        ),
+        Command(
+            "join",
+            "/join ROOM",
+            "go to another room",
+            _join,
+            "One is in one room at a time. A room that is not there is made.",
+            first=Names.ROOMS,
+        ),
+        Command(
+            "who",
+            "/who [AFTER]",
+            "list who is in this room",
+            _who,
+            "With a name, only those that come after it.",
+            first=Names.NICKS,
+        ),
+        Command(
+            "rooms",
+            "/rooms [AFTER]",
+            "list the rooms",
+            _rooms,
+            "With a name, only those that come after it.",
+            first=Names.ROOMS,
+        ),
         Command(
             "history",
             "/history [N]",
-            f"show what was said last (1 to {MAX_HISTORY_PAGE} messages)",
+            "show what was said last in this room",
             _history,
+            f"N: how many messages, 1 to {MAX_HISTORY_PAGE} ({HISTORY_PAGE}).",
+        ),
+        Command(
+            "search",
+            "/search WORDS",
+            "show what was said with these words",
+            _search,
+            "In this room, in any letter case, the newest messages that\n"
+            "hold all of the words.",
+        ),
+        Command(
+            "ignore",
+            "/ignore [NICK]",
+            "see nothing of a member, or again",
+            _ignore,
+            "Nobody is told. Without a name: tell who is ignored.",
+            alone=True,
+            first=Names.NICKS,
         ),
         Command("quit", "/quit", "leave", _quit, alone=True),
     )

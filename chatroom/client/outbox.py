@@ -130,21 +130,23 @@ class Outbox:
         """A ``nick`` was answered: it is *nick* now."""
         self._done("nick", lambda frame: to_nfc(frame["nick"]) == nick)
 
-    def refused(self, code: str) -> None:
-        """Something without a ref was answered by an error of *code*."""
+    def refused(self, code: str) -> bool:
+        """Something without a ref was answered by an error of *code*; return whether
+        it was one of these."""
         if code in NICK_ERRORS:
-            self._done("nick", lambda frame: True)
-        elif code in ROOM_ERRORS:
-            self._done("join", lambda frame: True)
+            return self._done("nick", lambda frame: True)
+        return code in ROOM_ERRORS and self._done("join", lambda frame: True)
 
-    def _done(self, kind: str, matches: Callable[[Fields], bool]) -> None:
-        """Drop the first *kind* that matches, and those before it that do not."""
+    def _done(self, kind: str, matches: Callable[[Fields], bool]) -> bool:
+        """Drop the first *kind* that matches, and those before it that do not; return
+        whether there is one."""
         keys = [key for key, sent in self._asks.items() if sent.frame["type"] == kind]
         for number, key in enumerate(keys):
             if matches(self._sent[key].frame):
                 for done in keys[: number + 1]:
                     self._drop(done)
-                return
+                return True
+        return False
 
     # -- after a lost connection ----------------------------------------------
 
@@ -222,6 +224,11 @@ class Outbox:
     def unanswered(self) -> int:
         """How much of what was said is unanswered."""
         return len(self._sent) - len(self._asks)
+
+    @property
+    def shouts(self) -> int:
+        """How many shouts are unanswered."""
+        return sum(sent.shout for sent in self._sent.values())
 
     @property
     def leaves(self) -> bool:

@@ -211,6 +211,8 @@ class Plain:
         self._listening = False
         self._watching = False
         self._ended = False
+        self._objected: str | None = None
+        """The last line, where it was better not said."""
         self._settings: list[Any] | None = None
         """The terminal's settings as they were, while it does not show what is
         typed."""
@@ -340,7 +342,17 @@ class Plain:
             if isinstance(line, Unreadable):
                 self._owner.unreadable(line.reason)
             else:
-                self._owner.entered(line)
+                self._enter(line)
+
+    def _enter(self, line: str) -> None:
+        insists = line == self._objected or not self.interactive
+        self._objected = None
+        why = None if insists else self._owner.objection(line)
+        if why is None:
+            self._owner.entered(line)
+        else:
+            self._objected = line
+            self._owner.unreadable(why)
 
     def _unwatch(self) -> None:
         if self._watching:

@@ -122,15 +122,6 @@ class Renderer:
         """Return a message of the client itself."""
         return self._in_order([self._news(text)])
 
-    def found(
-        self, words: str, messages: list[Fields], more: bool, session: Session
-    ) -> list[Shown]:
-        """Return *messages*, found in this room by *words*; *more*: not all of them."""
-        what = f"search of {clean(session.room)} for '{clean(words)}'"
-        if not messages:
-            return self._in_order([self._news(f"{what}: nothing")])
-        return self._in_order(self._page(what, "search", messages, more, session))
-
     def reading(self, here: bool) -> None:
         """The user looks away, or is back."""
         self._reading.look(here, self._moment())
@@ -261,26 +252,16 @@ class Renderer:
         messages, room = frame["messages"], clean(frame["room"])
         if not messages:
             return [self._news(f"nothing has been said in {room}")]
-        what = f"history of {room}"
-        return self._page(what, "history", messages, frame["more"], session)
+        earlier = ", and there are more" if frame["more"] else ""
+        count = amount(len(messages), "message")
+        shown = [self._news(f"history of {room}: {count}{earlier}")]
+        for message in messages:
+            shown += self._found(message, session)
+        return [*shown, self._news("end of history")]
 
-    def _page(
-        self,
-        what: str,
-        kind: str,
-        messages: list[Fields],
-        more: bool,
-        session: Session,
-    ) -> list[Shown]:
-        """Return *messages* of any time, between lines that tell *what* they are."""
-        earlier = ", and there are more" if more else ""
-        found = amount(len(messages), "message")
-        said = (self._said(message, session) for message in messages)
-        return [
-            self._news(f"{what}: {found}{earlier}"),
-            *(replace(one, rings=Rings.NOT) for one in said),
-            self._news(f"end of {kind}"),
-        ]
+    def _found(self, frame: Fields, session: Session) -> list[Shown]:
+        """Return a message of any time, which was looked for."""
+        return [replace(self._said(frame, session), rings=Rings.NOT)]
 
     # -- news -----------------------------------------------------------------
 
@@ -355,6 +336,7 @@ _SHOW: dict[str, Callable[[Renderer, Fields, Session], list[Shown]]] = {
     "message": Renderer._message,
     "whisper": Renderer._whisper,
     "history": Renderer._history,
+    "found": Renderer._found,
     "welcome": Renderer._welcome,
     "room": Renderer._room,
     "renamed": Renderer._renamed,

@@ -8,7 +8,8 @@ Every frame of the server goes through ``receive``, which returns what is to be 
 of it, in order: each message of a room once, however often the connection was lost.
 Every saying carries a random ``ref``; an echo, an error or a warning brings it back.
 What that leads to after a lost connection is in ``outbox.py`` (what is owed) and
-``transcript.py`` (what was missed).
+``transcript.py`` (what was missed); whose question an answer belongs to, in
+``questions.py``.
 Must not know: sockets, terminals, how anything is shown.
 """
 
@@ -19,6 +20,7 @@ from collections.abc import Callable
 
 from chatroom.client.frames import Fields
 from chatroom.client.outbox import Outbox
+from chatroom.client.questions import QUESTIONS, Questions, Take
 from chatroom.client.transcript import Event, Heard, Transcript, amount
 from chatroom.core.moderation import Moderator
 from chatroom.core.text import is_guest_key, nick_key
@@ -44,6 +46,7 @@ class Session:
     def __init__(self, new_ref: Callable[[], str] = random_ref) -> None:
         self.outbox = Outbox(new_ref)
         self.transcript = Transcript()
+        self.questions = Questions()
         self.joined = False
         """Whether the server has said welcome."""
         self.settled = False
@@ -55,9 +58,12 @@ class Session:
         """The secret that takes this session up again over another connection."""
         self.server = ""
         self.strikes = 0
+        self.strike_limit = 0
+        """Which strike kicks; 0: the server has not said."""
         self.limits: dict[str, int] = {}
         self.count = 0
         """Members of the room, oneself included."""
+        self.topic = ""
         self._entering = True
         self._nicks: set[str] = set()
         """What one was called while that mattered."""
@@ -101,21 +107,34 @@ class Session:
         return self._saying({"type": "whisper", "to": to, "text": text}, ref)
 
     def _saying(self, frame: Fields, ref: str | None) -> Fields:
-        letters = self.limits.get("shout_letters", 1)
-        shout = Moderator(min_letters=letters).is_shout(frame["text"])
+        shout = self.is_shout(frame["text"])
         return self.outbox.say(frame, self.room, shout, ref)
 
-    def ask(self, frame: Fields) -> Fields:
-        """Return *frame*, which says nothing, and keep in mind what it changes."""
-        if frame["type"] in ("join", "nick"):
+    def is_shout(self, text: str) -> bool:
+        """Tell whether the server would take *text* for a shout."""
+        letters = self.limits.get("shout_letters", 1)
+        return Moderator(min_letters=letters).is_shout(text)
+
+    def ask(self, frame: Fields, take: Take | None = None) -> Fields:
+        """Return *frame*, which says nothing, and keep in mind what it changes.
+
+        *take* gets the answer to a question that is not the user's own.
+        """
+        kind = frame["type"]
+        if kind in ("join", "nick"):
             self.outbox.ask(frame)
+        elif kind in QUESTIONS:
+            self.questions.ask(kind, take)
         return frame
 
     def next_frame(self) -> Fields | None:
         """Return what has to be sent before anything new, or ``None``."""
         if not self.joined or self._entering:
             return None
-        return self.transcript.next_question() or self.outbox.next_owed()
+        question = self.transcript.next_question()
+        if question is not None:
+            return self.ask(question, self._missed)
+        return self.outbox.next_owed()
 
     def disconnected(self) -> None:
         """The connection is lost."""
@@ -123,6 +142,7 @@ class Session:
         self.returning = bool(self.token)
         self.outbox.lost()
         self.transcript.lost()
+        self.questions.lost()
 
     # -- what comes in --------------------------------------------------------
 
@@ -151,6 +171,7 @@ class Session:
         self.server = frame["server"]
         self.strikes = frame["strikes"]
         self.limits = frame["limits"]
+        self.strike_limit = self.limits.get("strikes", 0)
         self._nicks |= {self.nick} | self.outbox.asked_nicks()
         return events
 
@@ -170,6 +191,7 @@ class Session:
 
     def _room(self, frame: Fields) -> list[Event]:
         self.count = frame["count"]
+        self.topic = frame.get("topic", "")
         same = frame["room"] == self.room
         again = self.returning and same
         events: list[Event] = [Heard("room", frame, again)]
@@ -190,10 +212,21 @@ class Session:
         self._answered(frame)
         return events
 
+    def _members(self, frame: Fields) -> list[Event] | None:
+        return self.questions.answered("members", frame)
+
+    def _rooms(self, frame: Fields) -> list[Event] | None:
+        return self.questions.answered("rooms", frame)
+
     def _history(self, frame: Fields) -> list[Event] | None:
-        if not self.transcript.asked:
+        return self.questions.answered("history", frame)
+
+    def _missed(self, page: Fields | None) -> list[Event] | None:
+        """Take a page of what was missed."""
+        if page is None:
+            self.transcript.refused()
             return None
-        events = self.transcript.page(frame)
+        events = self.transcript.page(page)
         for event in events:
             if isinstance(event, Heard) and event.frame["from"] in self._nicks:
                 self.outbox.found(event.frame.get("ref", ""))
@@ -221,15 +254,16 @@ class Session:
 
     def _warning(self, frame: Fields) -> None:
         self.strikes = frame["strikes"]
+        self.strike_limit = frame["limit"]
         self.outbox.answered(frame.get("ref", ""))
 
-    def _error(self, frame: Fields) -> None:
+    def _error(self, frame: Fields) -> list[Event] | None:
         if "ref" in frame:
             self.outbox.answered(frame["ref"])
-        elif self.transcript.asked:
-            self.transcript.refused()
-        elif self.settled:
-            self.outbox.refused(frame["code"])
+            return None
+        if self.settled and self.outbox.refused(frame["code"]):
+            return None
+        return [Heard("error", frame), *self.questions.refused()]
 
     def _joined(self, frame: Fields) -> None:
         self.count += 1
@@ -239,6 +273,9 @@ class Session:
 
     def _count(self, frame: Fields) -> None:
         self.count = frame["count"]
+
+    def _topic(self, frame: Fields) -> None:
+        self.topic = frame["topic"]
 
     def _renamed(self, frame: Fields) -> None:
         if frame["old"] == self.nick:
@@ -266,6 +303,8 @@ _RECEIVE: dict[str, Callable[[Session, Fields], list[Event] | None]] = {
     "welcome": Session._welcome,
     "room": Session._room,
     "message": Session._message,
+    "members": Session._members,
+    "rooms": Session._rooms,
     "history": Session._history,
     "whisper": Session._whisper,
     "warning": Session._warning,
@@ -273,5 +312,6 @@ _RECEIVE: dict[str, Callable[[Session, Fields], list[Event] | None]] = {
     "joined": Session._joined,
     "left": Session._left,
     "count": Session._count,
+    "topic": Session._topic,
     "renamed": Session._renamed,
 }

@@ -54,7 +54,7 @@ class Transcript:
         self.catching_up = False
         """Whether there is something yet to be asked for."""
         self.asked = False
-        """Whether the next page to come is one that was asked for here."""
+        """Whether a page is on its way."""
         self.stuck = False
         """Whether the server has refused a page, and is not to be asked now."""
         self.torn = False

@@ -60,6 +60,13 @@ def text_error(text: str) -> tuple[str, str] | None:
     return None
 
 
+def fold(text: str) -> str:
+    """Return *text* such that what a reader takes for the same is the same."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
 def nick_key(nick: str) -> str:
     """Return the form in which two nicks are compared: equal keys, same nick.
 

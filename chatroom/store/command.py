@@ -10,14 +10,13 @@ import argparse
 import json
 import os
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from heapq import nlargest
 
 from chatroom.core.messages import Message
-from chatroom.core.text import room_error
+from chatroom.core.text import fold, room_error
 from chatroom.errors import ChatroomError, StartError
 from chatroom.store.file import shown
 from chatroom.store.reader import HistoryReader
@@ -196,13 +195,6 @@ def _search(
             out.line(as_text(message, clean))
             code = 0
     return code
-
-
-def fold(text: str) -> str:
-    """Return *text* such that what a reader takes for the same is the same."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def _export(

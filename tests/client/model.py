@@ -16,6 +16,8 @@ FULL = "full"
 """The room that nobody gets into."""
 TAKEN = "taken"
 """The name that somebody else has."""
+TAG = "tag"
+"""A field of the tests' own: an answer has that of its question."""
 
 
 @dataclass
@@ -46,6 +48,8 @@ class ModelServer:
     def __init__(self) -> None:
         self.numbering = "log1"
         self.logs: dict[str, Log] = {}
+        self.others: dict[str, list[str]] = {}
+        """Who else is in each room."""
         self.sessions: dict[str, Seat] = {}
         self.seat: Seat | None = None
         self.room = ""
@@ -84,8 +88,38 @@ class ModelServer:
         log = self.log(room)
         log.oldest = min(log.oldest + number, log.last + 1)
 
-    def others_say(self, room: str, text: str) -> None:
-        self._say(room, "bob", text, {})
+    def others_say(self, room: str, text: str, sender: str = "bob") -> None:
+        self._say(room, sender, text, {})
+
+    def somebody_whispers(self, sender: str, text: str) -> None:
+        if self.seat is not None:
+            whisper = {"type": "whisper", "from": sender, "to": self.seat.nick}
+            self.wire.append(whisper | {"text": text, "at": 0})
+
+    def somebody_joins(self, room: str, nick: str) -> None:
+        self.others.setdefault(room, []).append(nick)
+        self._tell(room, {"type": "joined", "room": room, "nick": nick})
+
+    def somebody_leaves(self, room: str, number: int) -> None:
+        if here := self.others.get(room):
+            nick = here.pop(number % len(here))
+            left = {"type": "left", "room": room, "nick": nick, "reason": "lost"}
+            self._tell(room, left)
+
+    def somebody_is_renamed(self, room: str, number: int, new: str) -> None:
+        if here := self.others.get(room):
+            old = here[number % len(here)]
+            here[number % len(here)] = new
+            self._tell(room, {"type": "renamed", "room": room, "old": old, "new": new})
+
+    def _tell(self, room: str, frame: Frame) -> None:
+        if self.seat is not None and self.room == room:
+            self.wire.append(frame)
+
+    def members(self) -> list[str]:
+        """Who is in the member's room."""
+        assert self.seat is not None
+        return sorted([self.seat.nick, *self.others.get(self.room, ())])
 
     def _say(self, room: str, sender: str, text: str, ref: Frame) -> None:
         log = self.log(room)
@@ -127,7 +161,7 @@ class ModelServer:
                 "log": self.numbering,
                 "last_id": log.last,
                 "oldest_id": log.oldest,
-                "count": 2,
+                "count": len(self.members()),
             }
         )
 
@@ -169,15 +203,26 @@ class ModelServer:
             self.wire.append({"type": "error", "code": "internal", "text": ""})
             return
         log = self.log(self.room)
-        begin = max(frame["after"] + 1, log.oldest)
-        page = log.messages[begin - 1 : begin - 1 + PAGE]
-        self.wire.append(
-            {
-                "type": "history",
-                "room": self.room,
-                "log": self.numbering,
-                "oldest_id": log.oldest,
-                "messages": page,
-                "more": begin - 1 + PAGE < log.last,
-            }
-        )
+        if "after" in frame:
+            begin = max(frame["after"] + 1, log.oldest)
+            end = min(begin - 1 + PAGE, log.last)
+            more = end < log.last
+        else:
+            end = min(frame.get("before", log.last + 1) - 1, log.last)
+            begin = max(end + 1 - PAGE, log.oldest)
+            more = begin > log.oldest and end >= log.oldest
+        page: Frame = {"type": "history", "room": self.room, "log": self.numbering}
+        page |= {"oldest_id": log.oldest, "messages": log.messages[begin - 1 : end]}
+        self._answer(frame, page | {"more": more})
+
+    def _judge_who(self, seat: Seat, frame: Frame) -> None:
+        after = [nick for nick in self.members() if nick > frame.get("after", "")]
+        page = {"type": "members", "room": self.room, "members": after[:PAGE]}
+        self._answer(frame, page | {"more": len(after) > PAGE})
+
+    def _judge_rooms(self, seat: Seat, frame: Frame) -> None:
+        rooms = [{"room": self.room, "count": len(self.members())}]
+        self._answer(frame, {"type": "rooms", "rooms": rooms, "more": False})
+
+    def _answer(self, question: Frame, answer: Frame) -> None:
+        self.wire.append(answer | {TAG: question.get(TAG)})

@@ -5,25 +5,27 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from chatroom.client.asking import MAX_QUESTIONS
+from chatroom.client.backlog import MAX_PENDING
 from chatroom.client.client import (
     HISTORY_PATIENCE,
     LEAVE_PATIENCE,
-    MAX_PENDING,
-    MAX_QUESTIONS,
     MAX_UNANSWERED,
     MAX_UNSENT,
     SIGNAL_PATIENCE,
     Client,
 )
-from chatroom.client.connection import Connection, Target
+from chatroom.client.connection import SILENCE, Connection, Target
 from chatroom.client.frames import Fields
 from chatroom.client.options import Options
+from chatroom.client.pulse import INTERVAL
 from chatroom.client.render import Renderer
 from chatroom.client.session import Session
+from chatroom.client.status import Status
 from chatroom.client.transcript import PAGE
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.loop import Loop
@@ -47,6 +49,15 @@ HISTORY: Fields = {
     "oldest_id": 1,
     "messages": [],
     "more": False,
+}
+BESIDE = ("who", "rooms", "ping")
+"""What a client asks on its own."""
+WARNING: Fields = {
+    "type": "warning",
+    "reason": "shouting",
+    "strikes": 1,
+    "limit": 2,
+    "text": "not so loud",
 }
 GIVE_UP = 20.0
 WRONG: Fields = {"type": "error", "code": "password", "text": "that is not it"}
@@ -74,12 +85,17 @@ class Stay:
             self.loop.tick(0.01)
 
     def sent(self) -> list[Fields]:
+        """What the client has sent, but for what it asks beside."""
+        return [frame for frame in self.all_sent() if frame["type"] not in BESIDE]
+
+    def all_sent(self) -> list[Fields]:
         """What the client has sent."""
         self.tick()
         return self.server.frames() if self.server.peer is not None else []
 
     def cut(self) -> None:
         """Let the connection be lost, and the loss be noticed."""
+        self.all_sent()  # A socket with something unread is reset, not closed.
         self.server.hang_up()
         self.tick()
 
@@ -120,8 +136,8 @@ def make_stay(
 ) -> Iterator[Stay]:
     options = Options("127.0.0.1", 99, "anna", "tea", give_up=GIVE_UP)
     targets = [(socket.AF_INET, server.address)]
-    client = Client(loop, options, targets, Renderer(), lambda: 0.5)
-    client.session = Session(map(str, itertools.count(1)).__next__)
+    session = Session(map(str, itertools.count(1)).__next__)
+    client = Client(loop, options, targets, Renderer(), lambda: 0.5, session=session)
     client.face = face
     client.start()
     loop.tick(1)
@@ -175,7 +191,7 @@ def test_hello_first_and_input_after_the_room(stay: Stay) -> None:
     stay.server.welcome()
     stay.tick()
     assert stay.face.opened
-    assert stay.face.prompted == "[lobby] anna> "
+    assert stay.face.prompted == "> "
     assert "welcome to chatroom/9.9.9" in stay.face.shown
 
 
@@ -185,9 +201,31 @@ def test_ping_is_answered_before_and_after_the_welcome(stay: Stay) -> None:
     assert stay.sent() == [{"type": "pong"}, {"type": "pong", "data": "é"}]
 
 
-def test_the_prompt_follows_nick_and_room(chatting: Stay) -> None:
+def test_the_status_follows_what_happens(chatting: Stay) -> None:
+    assert chatting.face.status_now == Status("lobby", "", "anna", 2)
     chatting.hear({"type": "renamed", "room": "lobby", "old": "anna", "new": "a\x1b"})
-    assert chatting.face.prompted == "[lobby] a␛> "
+    assert chatting.face.status_now.nick == "a␛"
+    chatting.hear({"type": "topic", "room": "lobby", "topic": "t\x1b", "by": "bob"})
+    assert chatting.face.status_now.topic == "t␛"
+    chatting.hear({"type": "joined", "room": "lobby", "nick": "eve"})
+    assert chatting.face.status_now.members == 3
+    chatting.hear(WARNING)
+    assert (chatting.face.status_now.strikes, chatting.face.status_now.limit) == (1, 2)
+    chatting.hear({"type": "topic", "room": "lobby", "topic": "", "by": "bob"})
+    assert chatting.face.status_now.topic == ""
+    chatting.hear(ROOM | {"room": "tea\x1b", "count": 9, "topic": "cups"})
+    assert chatting.face.status_now == Status("tea␛", "cups", "a␛", 9, 1, 2)
+
+
+def test_the_limit_is_known_from_the_welcome(stay: Stay) -> None:
+    assert stay.face.status_now == Status(state="connecting")
+    stay.server.welcome(strikes=1, limits={"strikes": 3})
+    stay.tick()
+    assert stay.face.status_now == Status("lobby", "", "anna", 2, 1, 3)
+
+
+def test_nobody_looks_at_the_status_of_a_script(piping: Stay) -> None:
+    assert piping.face.status_now == Status()
 
 
 def test_unknown_frames_are_ignored(chatting: Stay) -> None:
@@ -244,9 +282,11 @@ def test_who_finds_the_nick_taken_is_asked_for_another(stay: Stay) -> None:
     stay.loop.tick(1)
     stay.server.accept()
     assert stay.sent()[0]["nick"] == "anne"
+    assert stay.face.status_now.state == "connecting"
     stay.server.welcome(nick="anne")
     stay.tick()
-    assert stay.face.prompted == "[lobby] anne> "
+    assert stay.face.prompted == "> "
+    assert stay.face.status_now.nick == "anne"
 
 
 def test_it_asks_five_times_at_most(stay: Stay) -> None:
@@ -308,7 +348,7 @@ def test_who_is_asked_for_a_password_gives_it_unseen(stay: Stay) -> None:
     assert answer(stay, "please")["password"] == "please"
     stay.server.welcome()
     stay.tick()
-    assert (stay.face.prompted, stay.face.secret) == ("[lobby] anna> ", False)
+    assert (stay.face.prompted, stay.face.secret) == ("> ", False)
     assert "sesame" not in stay.face.shown
     assert stay.sent() == [], "what was typed meanwhile is not said"
     stay.client.entered("hello")
@@ -461,7 +501,7 @@ def test_a_terminal_is_read_whatever_waits(chatting: Stay) -> None:
     # Else Ctrl-C would not be seen.
     for _ in range(MAX_UNANSWERED + MAX_PENDING // 1000 + 10):
         chatting.client.entered("x" * 1000)
-    assert chatting.client._pending_size < MAX_PENDING + 2000
+    assert chatting.client._pending.size < MAX_PENDING + 2000
     assert chatting.face.shown.count("too much at once") == 1
     assert chatting.face.listening
     chatting.client.leave()
@@ -491,6 +531,171 @@ def test_who_does_not_read_our_output_holds_the_network_back(piping: Stay) -> No
     piping.client.hold_back(False)
     piping.tick()
     assert len(piping.face.speech) == 1
+
+
+# -- what is asked beside -------------------------------------------------------
+
+
+MEMBERS: Fields = {
+    "type": "members",
+    "room": "lobby",
+    "members": ["anna", "bob", "eve"],
+    "more": False,
+}
+ROOMS: Fields = {"type": "rooms", "rooms": [{"room": "tea", "count": 1}], "more": False}
+CAPITALS = "all capitals: that would be strike 1 of 2, a warning; Enter again to send"
+
+
+def test_a_person_knows_the_names_without_asking(chatting: Stay) -> None:
+    shown = list(chatting.face.lines)
+    asked = [frame["type"] for frame in chatting.all_sent()]
+    assert asked == ["ping", "who", "rooms"]
+    chatting.hear(MEMBERS, ROOMS)
+    assert chatting.face.lines == shown
+    assert chatting.client.completions("hi b").options == ("bob ",)
+    assert chatting.client.completions("/join t").options == ("tea ",)
+    chatting.client.entered("/who")
+    chatting.hear(MEMBERS)
+    assert chatting.face.lines[-1].endswith("in lobby: anna bob eve")
+
+
+def test_a_script_asks_nothing(piping: Stay) -> None:
+    assert piping.all_sent() == []
+    piping.wait(INTERVAL * 3)
+    assert all("data" not in frame for frame in piping.all_sent())
+
+
+def test_names_are_asked_for_again_after_coming_back(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert [frame["type"] for frame in chatting.all_sent()] == ["history"]
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    asked = [frame["type"] for frame in chatting.all_sent()]
+    assert asked == ["ping", "who", "rooms"]
+
+
+def rtt(stay: Stay) -> float | None:
+    """What the user is told of the way to the server."""
+    return stay.face.status_now.rtt
+
+
+def test_the_round_trip_is_measured(chatting: Stay) -> None:
+    shown = list(chatting.face.lines)
+    ping = chatting.all_sent()[0]
+    assert rtt(chatting) is None
+    chatting.clock.time += 0.25
+    chatting.hear({"type": "pong", "data": ping["data"]}, {"type": "pong"})
+    assert rtt(chatting) == 0.25
+    assert chatting.face.lines == shown
+    chatting.wait(INTERVAL)
+    assert [frame["type"] for frame in chatting.all_sent()] == ["ping"]
+    chatting.cut()
+    assert rtt(chatting) is None
+
+
+def test_pings_of_one_s_own_are_no_sign_of_life(chatting: Stay) -> None:
+    chatting.wait(3 * SILENCE)
+    assert "no answer for 30 s" in chatting.face.shown
+
+
+def test_a_search_waits_until_what_was_missed_is_there(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.client.entered("/search hello")
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    assert [frame.get("after") for frame in chatting.sent()] == [0]
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    assert chatting.sent() == [{"type": "history", "limit": PAGE}]
+    chatting.hear(MEMBERS, ROOMS, HISTORY | {"messages": [MESSAGE]})
+    assert "search for hello: 1 found" in chatting.face.shown
+    far = "end of search; searched all 1 message kept of lobby"
+    assert chatting.face.lines[-1].endswith(far)
+    assert chatting.face.shown.count("<bob> hello") == 2
+
+
+def test_a_search_ends_with_the_connection(chatting: Stay) -> None:
+    chatting.client.entered("/search hello")
+    chatting.sent()
+    chatting.cut()
+    word = "search for hello: ended, as the connection was lost"
+    assert word in chatting.face.shown
+
+
+def test_a_history_that_the_user_asks_for_while_searching(chatting: Stay) -> None:
+    chatting.client.entered("/search nothing")
+    chatting.client.entered("/history 1")
+    assert [frame.get("limit") for frame in chatting.sent()] == [PAGE, 1]
+    page = HISTORY | {"messages": [MESSAGE]}
+    chatting.hear(page, page)
+    assert chatting.face.shown.count("<bob> hello") == 1
+    assert chatting.face.shown.count("history of lobby") == 1
+    assert chatting.face.shown.count("nothing found") == 1
+
+
+# -- hints, bells and those who are ignored -------------------------------------
+
+
+def test_a_shout_is_objected_to(chatting: Stay) -> None:
+    chatting.hear(WARNING | {"strikes": 0})
+    assert chatting.client.objection("HEY") == CAPITALS
+    assert chatting.client.objection("hey") is None
+    chatting.cut()
+    assert chatting.client.objection("HEY") == CAPITALS, "it will be judged"
+    chatting.client.entered("HEY")
+    again = chatting.client.objection("HEY")
+    assert again is not None
+    assert "strike 2 of 2, a kick" in again
+
+
+def test_what_is_asked_is_no_text(stay: Stay) -> None:
+    stay.sent()
+    stay.hear(WRONG)
+    assert stay.client.objection("SESAME") is None
+    assert stay.client.completions("/h").options == ()
+
+
+def test_whoever_is_ignored_is_not_heard(chatting: Stay) -> None:
+    chatting.client.entered("/ignore BOB")
+    whisper = {"type": "whisper", "from": "bob", "to": "anna", "text": "psst", "at": 0}
+    chatting.hear(MESSAGE, whisper)
+    assert not chatting.face.speech
+    assert not chatting.face.bells
+    chatting.client.entered("/history")
+    chatting.hear(HISTORY | {"messages": [MESSAGE]})
+    assert chatting.face.lines[-1].endswith(
+        "1 message of those that you ignore: left out"
+    )
+    chatting.client.entered("/r so")
+    assert chatting.face.lines[-1].endswith("nobody has whispered to you")
+
+
+def test_an_answer_goes_to_who_had_whispered_when_it_was_typed(chatting: Stay) -> None:
+    whisper = {"type": "whisper", "from": "bob", "to": "anna", "text": "psst", "at": 0}
+    chatting.hear(whisper)
+    chatting.cut()
+    chatting.client.entered("/r for bob")
+    chatting.come_back()
+    chatting.server.welcome()
+    chatting.server.send(whisper | {"from": "eve"})
+    assert [frame["to"] for frame in chatting.sent()] == ["bob"]
+
+
+@pytest.mark.parametrize(("bell", "rings"), [("off", 0), ("mention", 2), ("all", 3)])
+def test_the_bell(chatting: Stay, bell: str, rings: int) -> None:
+    chatting.client._options = replace(chatting.client._options, bell=bell)
+    own = MESSAGE | {"from": "anna", "id": 3}
+    chatting.hear(MESSAGE, MESSAGE | {"id": 2, "text": "anna!"}, own, WARNING)
+    assert chatting.face.bells == rings
+
+
+def test_nothing_that_was_missed_rings(chatting: Stay) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.server.send(WELCOME, ROOM | {"last_id": 1})
+    chatting.hear(HISTORY | {"messages": [MESSAGE | {"text": "anna!"}]})
+    assert len(chatting.face.speech) == 1
+    assert chatting.face.bells == 0
 
 
 # -- leaving --------------------------------------------------------------------
@@ -587,7 +792,9 @@ REFUSED = "cannot connect to 127.0.0.1:99: Connection refused"
 def test_a_connection_that_is_lost_is_sought_again(chatting: Stay) -> None:
     chatting.cut()
     assert chatting.face.lines[-1].endswith(f"-- {LOST}; next try in 1 s")
-    assert chatting.face.prompted == "[connection lost; next try in 1 s] anna> "
+    state = "connection lost; next try in 1 s"
+    assert chatting.face.status_now == Status("lobby", "", "anna", 2, state=state)
+    assert chatting.face.prompted == "> "
     hello = chatting.come_back()
     assert hello == {
         "type": "hello",
@@ -596,10 +803,10 @@ def test_a_connection_that_is_lost_is_sought_again(chatting: Stay) -> None:
         "room": "lobby",
         "session": "secret",
     }
-    assert chatting.face.prompted == "[connecting] anna> "
+    assert chatting.face.status_now.state == "connecting"
     chatting.server.welcome()
     chatting.tick()
-    assert chatting.face.prompted == "[lobby] anna> "
+    assert chatting.face.status_now.state == ""
     assert "connected to chatroom/9.9.9 again" in chatting.face.shown
     assert chatting.face.shown.count("/help tells") == 1
     chatting.client.entered("still here")
@@ -693,7 +900,7 @@ def test_somebody_has_the_name_meanwhile(chatting: Stay) -> None:
     assert names == ["anna_", "anna__", "anna___", "anna____"]
     chatting.server.welcome(nick="anna____")
     chatting.tick()
-    assert chatting.face.prompted == "[lobby] anna____> "
+    assert chatting.face.status_now.nick == "anna____"
     assert "you are now anna____" in chatting.face.shown
 
 
@@ -821,7 +1028,7 @@ def test_too_much_typed_while_away(chatting: Stay) -> None:
     for _ in range(MAX_PENDING // 1000 + 10):
         chatting.client.entered("x" * 1000)
     assert chatting.face.shown.count("too much at once") == 1
-    assert chatting.client._pending_size < MAX_PENDING + 2000
+    assert chatting.client._pending.size < MAX_PENDING + 2000
 
 
 def test_leaving_on_the_way_back_says_good_bye(chatting: Stay) -> None:

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.client.commands import COMMANDS, needs_server, run_line
+from chatroom.client.commands import (
+    COMMANDS,
+    addressed,
+    needs_server,
+    run_line,
+    spoken,
+)
 from chatroom.client.frames import Fields
 
 
@@ -23,6 +29,12 @@ class FakeChat:
 
     def ask(self, frame: Fields) -> None:
         self.did.append(frame)
+
+    def search(self, text: str) -> None:
+        self.did.append(("search", text))
+
+    def ignore(self, nick: str) -> None:
+        self.did.append(("ignore", nick))
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -55,6 +67,12 @@ def ran(line: str) -> FakeChat:
         ("/msg bob  two  spaces", ("whisper", "bob", " two  spaces")),
         ("/history", {"type": "history", "limit": 50}),
         ("/history 200", {"type": "history", "limit": 200}),
+        ("/search  tea pot ", ("search", "tea pot")),
+        ("/ignore", ("ignore", "")),
+        ("/ignore bob", ("ignore", "bob")),
+        ("/ignore zoe\u0308", ("ignore", "zo\u00eb")),
+        ("/msg\nbob\tone\n two", ("whisper", "bob", "one\n two")),
+        ("/who " + "b" * 32, {"type": "who", "after": "b" * 32}),
         ("/quit", "leave"),
         ("/quit now", "leave"),
     ],
@@ -79,7 +97,15 @@ def test_what_a_line_does(line: str, done: object) -> None:
         ("/history ٣", "usage: /history"),
         ("/history -1", "usage: /history"),
         ("/history 99999999999999999999", "usage: /history"),
+        ("/who " + "b" * 33, "usage: /who"),
+        ("/search ", "usage: /search"),
+        ("/ignore two words", "a nick is made of"),
+        ("/r", "usage: /r"),
+        ("/r so late", "nobody has whispered to you"),
         ("/help nothing", "usage: /help"),
+        ("/hist", "there is no /hist; did you mean /history?"),
+        ("/WHO", "there is no /WHO; did you mean /who?"),
+        ("/" + "who" * 10, "there is no /whowho"),
         ("/", "there is no /"),
         ("/unknown", "there is no /unknown"),
         ("/ hello", "there is no /"),
@@ -97,9 +123,10 @@ def test_help_tells_every_command() -> None:
     for command in COMMANDS.values():
         assert command.usage in text
         assert command.about in text
-        assert ran(f"/help {command.name}").notices == [
-            f"{command.usage}: {command.about}"
-        ]
+        (about,) = ran(f"/help {command.name}").notices
+        assert about.startswith(f"{command.usage}: {command.about}")
+        assert about.endswith(command.more)
+        assert max(map(len, about.split("\n"))) <= 70, "it fits beside a time"
     assert "!leave" in text
     assert "//" in text
     assert max(map(len, text.split("\n"))) <= 70, "it fits beside a time"
@@ -112,6 +139,50 @@ def test_every_line_does_one_thing_or_explains(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("hello", "hello"),
+        ("//hello", "/hello"),
+        ("/msg bob  hello ", " hello"),
+        ("/msg bob", None),
+        ("/r hello", "hello"),
+        ("/r", None),
+        ("/join tea", None),
+        ("/foo bar", None),
+        ("", None),
+        (" \t", None),
+    ],
+)
+def test_what_a_line_says(line: str, text: str | None) -> None:
+    assert spoken(line) == text
+
+
+@given(st.text().map(lambda text: "/" + text) | st.text())
+def test_a_line_says_what_is_sent(line: str) -> None:
+    said = [did for did in ran(line).did if isinstance(did, tuple)]
+    texts = [did[-1] for did in said if did[0] in ("say", "whisper")]
+    if line.strip():
+        assert spoken(line) in (*texts, None)
+        assert not texts or spoken(line) == texts[0] or not texts[0].strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "whisperer", "done"),
+    [
+        ("/r so  what ", "bob", "/msg bob so  what"),
+        ("/r", "bob", "/r"),
+        ("/r hello", "", "/r hello"),
+        ("/rooms", "bob", "/rooms"),
+        ("hello", "bob", "hello"),
+    ],
+)
+def test_an_answer_has_the_name_of_who_whispered(
+    line: str, whisperer: str, done: str
+) -> None:
+    assert addressed(line, whisperer) == done
+
+
+@pytest.mark.parametrize(
     ("line", "needs"),
     [
         ("hello", True),
@@ -119,6 +190,9 @@ def test_every_line_does_one_thing_or_explains(line: str) -> None:
         ("!LEAVE", True),
         (" !leave ", False),
         ("/quit", False),
+        ("/ignore bob", False),
+        ("/search tea", True),
+        ("/msg bob hi", True),
         ("/help nick", False),
         ("/no-such-command", False),
         ("/nick eve", True),

@@ -344,6 +344,39 @@ def test_what_cannot_be_read_is_told(loop: Loop, bench: Bench, tmp_path: Path) -
         os.close(directory)
 
 
+# -- what is better not said ----------------------------------------------------
+
+
+def test_who_insists_says_it(loop: Loop) -> None:
+    master, slave = pty.openpty()
+    owner = FakeOwner()
+    owner.objections = {"HEY": "that is loud"}
+    face = Plain(loop, owner, True, (slave, slave, slave))
+    face.open()
+    os.write(master, b"HEY\nhello\nHEY\nHEY\nHEY\n")
+    tick_until(loop, lambda: len(owner.reasons) == 3)
+    assert owner.lines == ["hello", "HEY"]
+    assert owner.reasons == ["that is loud"] * 3
+    face.close()
+    os.close(slave)
+    os.close(master)
+
+
+def test_a_script_is_not_objected_to(loop: Loop, bench: Bench) -> None:
+    owner = FakeOwner()
+    owner.objections = {"HEY": "that is loud"}
+    reader, writer = os.pipe()
+    descriptors = (reader, bench.stdout.writer, bench.stderr.writer)
+    face = Plain(loop, owner, interactive=False, descriptors=descriptors)
+    face.open()
+    os.write(writer, b"HEY\n")
+    tick_until(loop, lambda: owner.lines)
+    assert (owner.lines, owner.reasons) == (["HEY"], [])
+    face.close()
+    os.close(reader)
+    os.close(writer)
+
+
 # -- what is secret -------------------------------------------------------------
 
 

@@ -492,17 +492,16 @@ def test_a_page_tells_its_days_and_what_follows_is_of_today() -> None:
 
 def test_what_a_search_found() -> None:
     screen = Screen(NOW + DAY / 1000)
-    found = screen.renderer.found("t\x1b", [message("tea")], True, screen.session)
-    assert [one.speech for one in found] == [False, False, True, False, False]
+    found = screen.renderer.render("found", message("tea, anna"), screen.session)
+    assert [one.speech for one in found] == [False, True]
+    assert {one.rings for one in found} == {Rings.NOT}
     screen.add(found)
-    screen.add(screen.renderer.found("x", [], False, screen.session))
+    screen.add(screen.renderer.notice("end of search"))
     assert screen.take() == [
-        "12:00 -- search of lobby for 't␛': 1 message, and there are more",
         "-- Thursday, 1 January 1970 --",
-        "13:05 <bob> tea",
+        "13:05 * <bob> tea, anna",
         "-- Friday, 2 January 1970 --",
         "12:00 -- end of search",
-        "12:00 -- search of lobby for 'x': nothing",
     ]
 
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatroom.client.commands import run_line
 from chatroom.client.frames import Fields
 from chatroom.client.session import BEFORE_WELCOME, Session, random_ref
+from chatroom.client.talk import Talk
 from chatroom.client.transcript import PAGE, Event, Heard
 from chatroom.errors import BadPeer
 from tests.client.fakes import EVERY_FRAME, MESSAGE, ROOM, WELCOME
-from tests.client.model import FULL, TAKEN, ModelServer
+from tests.client.model import FULL, TAG, TAKEN, ModelServer
 
 
 def joined() -> Session:
@@ -395,6 +397,12 @@ class Player:
     def __init__(self) -> None:
         self.server = ModelServer()
         self.session = joined_nowhere()
+        self.words: list[str] = []
+        self.talk = Talk(self.session, (), self.send, self.words.append, lambda: None)
+        self.hidden: set[str] = set()
+        """Who is ignored."""
+        self.searched: list[str] = []
+        self.found: list[int] = []
         self.connected = False
         self.typed: deque[tuple[str, str]] = deque()
         """What was typed and not sent yet: a kind and a text."""
@@ -404,7 +412,6 @@ class Player:
         self.texts: list[str] = []
         self.whispers: list[str] = []
         self.shouts: list[str] = []
-        self.words: list[str] = []
         self.stay = ""
         self.seen = 0
         """The last message that was shown of the room."""
@@ -418,6 +425,10 @@ class Player:
         text = f"{kind}{next(self.numbers)}-"
         if kind == "say":
             self.texts.append(text)
+        elif kind == "question":
+            text = ["/who", "/rooms", "/history 1", "/history"][number % 4]
+        elif kind == "search":
+            text = "/search " + ["other", "say1", "-"][number % 3]
         elif kind == "whisper":
             self.whispers.append(text)
         elif kind == "shout":
@@ -438,7 +449,22 @@ class Player:
         while len(self.wire) < WINDOW and (frame := session.next_frame()) is not None:
             self.wire.append(frame)
         while self.typed and session.settled and not session.outbox.owes:
-            self.wire.append(self.frame_of(*self.typed.popleft()))
+            kind, text = self.typed.popleft()
+            if kind in ("question", "search"):
+                run_line(self.talk, text)
+            else:
+                self.wire.append(self.frame_of(kind, text))
+        while self.connected and session.settled and not session.outbox.owes:
+            if len(self.wire) >= WINDOW:
+                break
+            question = self.talk.next_question()
+            if question is None:
+                break
+            self.wire.append(question)
+
+    def send(self, frame: Fields) -> None:
+        """A question of the user's."""
+        self.wire.append(frame | {TAG: "user"})
 
     def frame_of(self, kind: str, text: str) -> Fields:
         if kind == "whisper":
@@ -458,8 +484,12 @@ class Player:
     def hear(self, number: int) -> None:
         for _ in range(min(number, len(self.server.wire))):
             frame = self.server.wire.pop(0)
-            for event in self.session.receive(frame["type"], frame):
+            events = self.session.receive(frame["type"], frame)
+            events += self.talk.heard(frame["type"], frame)
+            for event in events:
                 self.see(event)
+            self.see_answer(frame, events)
+            self.see_rest(events)
             self.pump()
 
     # -- the server and the network
@@ -478,6 +508,8 @@ class Player:
             self.wire.clear()
             self.server.cut()
             self.session.disconnected()
+            for event in self.talk.lost():
+                self.see(event)
 
     def flow(self) -> None:
         """Let everything arrive."""
@@ -486,7 +518,7 @@ class Player:
             self.hear(len(self.server.wire))
 
     def take(self, step: str, number: int) -> None:
-        if step in ("say", "shout", "whisper", "nick", "join"):
+        if step in TYPED:
             self.type(step, number)
         elif step == "serve":
             self.serve(1 + number % 4)
@@ -501,7 +533,20 @@ class Player:
         elif step == "others":
             for _ in range(1 + number % 4):
                 room = "tea" if number > 15 else "lobby"
-                self.server.others_say(room, f"other{next(self.numbers)}-")
+                sender = ["bob", "mallory"][number % 2]
+                self.server.others_say(room, f"other{next(self.numbers)}-", sender)
+                self.server.somebody_whispers(sender, "psst")
+        elif step == "come":
+            nick = f"c{next(self.numbers)}"
+            self.server.somebody_joins("tea" if number > 15 else "lobby", nick)
+        elif step == "go":
+            self.server.somebody_leaves("tea" if number > 15 else "lobby", number)
+        elif step == "rename":
+            room = "tea" if number > 15 else "lobby"
+            self.server.somebody_is_renamed(room, number, f"r{next(self.numbers)}")
+        elif step == "ignore":
+            self.hidden ^= {"mallory"}
+            run_line(self.talk, "/ignore mallory")
         elif step == "trim":
             self.server.trim("lobby", number)
         elif step == "trouble":
@@ -522,6 +567,15 @@ class Player:
             if "another history" in event:
                 self.gap = True
                 self.seen = 0
+            if event.startswith("search for"):
+                self.searched.append(event)
+                self.found.clear()
+        elif event.kind == "found":
+            frame = event.frame
+            assert frame == self.server.log(self.stay).messages[frame["id"] - 1]
+            assert self.searched[-1].split()[2].rstrip(":") in frame["text"]
+            assert frame["id"] > (self.found[-1] if self.found else 0)
+            self.found.append(frame["id"])
         elif event.kind == "room":
             if event.frame["room"] != self.stay:
                 self.stay = event.frame["room"]
@@ -538,6 +592,21 @@ class Player:
                 assert frame["id"] == self.seen + 1
             self.seen = frame["id"]
 
+    def see_answer(self, frame: Fields, events: list[Event]) -> None:
+        """Only the user's own questions are answered for him to see."""
+        if frame["type"] in ("members", "rooms", "history"):
+            shown = Heard(frame["type"], frame) in events
+            assert shown == (frame[TAG] == "user")
+
+    def see_rest(self, events: list[Event]) -> None:
+        """Nobody sees what somebody says who is ignored."""
+        for event in self.talk.rest(events):
+            if isinstance(event, Heard) and event.kind in ("message", "whisper"):
+                assert event.frame["from"] not in self.hidden
+            elif isinstance(event, Heard) and event.kind == "history":
+                senders = {message["from"] for message in event.frame["messages"]}
+                assert not senders & self.hidden
+
     def finish(self) -> None:
         """Come back if need be, let all settle, and say a last word."""
         self.connect()
@@ -551,8 +620,10 @@ def joined_nowhere() -> Session:
     return Session(map(str, itertools.count(1)).__next__)
 
 
+TYPED = ("say", "shout", "whisper", "nick", "join", "question", "search")
 KIND = (
-    "pause " + "say " * 5 + "serve hear cut connect " * 3
+    "pause question search come go rename ignore "
+    + "say " * 5 + "serve hear cut connect " * 3
     + "shout whisper flow others join nick " * 2 + "trouble"
 ).split()  # fmt: skip
 UNKIND = "trim forget forget anew".split()
@@ -593,6 +664,11 @@ def played(play: list[tuple[str, int]]) -> Player:
     assert (session.room, session.nick) == (server.room, server.seat.nick)
     assert session.token == server.seat.token
     assert player.seen == session.last_id == server.log(session.room).last
+    assert not session.questions._open
+    assert player.talk._search.room == ""
+    assert sorted(player.talk._members._here.values()) == server.members()
+    assert session.count == len(server.members())
+    assert player.talk._rooms.names == [server.room]
     return player
 
 

@@ -19,6 +19,7 @@ from chatroom.core.text import (
     MAX_NICK,
     MAX_ROOM,
     MAX_TEXT,
+    fold,
     is_guest_key,
     lookup_key,
     nick_error,
@@ -85,6 +86,13 @@ def test_a_text_of_white_space_only_is_refused(text: str) -> None:
     found = text_error(text)
     assert found is not None
     assert found[0] == "text-invalid"
+
+
+def test_letters_are_the_same_however_they_are_written() -> None:
+    assert fold("E\u0308") == fold("\u00eb") == fold("Ë")
+    assert fold("ΣΊΣΥΦΟΣ") == fold("σίσυφος")
+    assert fold("\u1f80") == fold("\u1f88")
+    assert fold("a") != fold("b")
 
 
 def test_the_reason_names_the_character_and_never_shows_it() -> None:

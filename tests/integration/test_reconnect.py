@@ -243,16 +243,16 @@ def test_a_server_that_has_forgotten_everything(start: Start) -> None:
 
 def test_a_person_sees_how_it_stands_and_goes_on(mortal: Mortal) -> None:
     with Typist(mortal.server, "--nick", "anna") as anna:
-        anna.see("[lobby] anna> ")
+        anna.see("> ")
         anna.type("half a sen")
         anna.see("half a sen")
         mortal.die()
-        anna.see("is lost", "[connection lost; next try in 1 s] anna> half a sen")
+        anna.see("is lost", "> half a sen")
         anna.type("tence\r")
         anna.see("kept: it is said when the connection is back")
         anna.type("next")
         bob = mortal.rise().member("bob")
-        anna.see("connected to chatroom/", "half a sentence\r\n", "[lobby] anna> next")
+        anna.see("connected to chatroom/", "half a sentence\r\n", "> next")
         anna.type("\r")
         bob.recv_until(lambda frame: frame.get("text") == "next")
         assert said(bob.history(after=0)) == ["half a sentence", "next"]
@@ -262,7 +262,7 @@ def test_a_person_sees_how_it_stands_and_goes_on(mortal: Mortal) -> None:
 
 def test_what_a_person_missed_is_marked(mortal: Mortal) -> None:
     with Typist(mortal.server, "--nick", "anna") as anna:
-        anna.see("[lobby] anna> ")
+        anna.see("> ")
         # Away for a while, as in a train: all that happens is missed.
         anna.process.send_signal(signal.SIGSTOP)
         try:
@@ -274,7 +274,7 @@ def test_what_a_person_missed_is_marked(mortal: Mortal) -> None:
         finally:
             anna.process.send_signal(signal.SIGCONT)
         anna.see("is lost")
-        seen = anna.see("from here on it is live", "[lobby] anna> ")
+        seen = anna.see("from here on it is live", "> ")
         assert "what you missed:" in seen
         assert re.search(r"~ <bob\d+>\S* one\r\n.*~ <bob\d+>\S* two\r\n", seen, re.S)
         bob.expect("joined")
@@ -286,7 +286,7 @@ def test_what_a_person_missed_is_marked(mortal: Mortal) -> None:
 
 def test_quit_while_away(mortal: Mortal) -> None:
     with Typist(mortal.server, "--nick", "anna") as anna:
-        anna.see("[lobby] anna> ")
+        anna.see("> ")
         mortal.die()
         anna.see("is lost", "next try")
         anna.type("to nobody\r/quit\r")

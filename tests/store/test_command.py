@@ -13,7 +13,7 @@ import pytest
 from chatroom import __version__
 from chatroom.cli import history
 from chatroom.core.messages import Message
-from chatroom.store.command import WRITE_SIZE, Output, fold
+from chatroom.store.command import WRITE_SIZE, Output
 from chatroom.store.sqlite import SqliteStore
 from tests.store.conformance import WALL, said
 
@@ -144,13 +144,6 @@ def test_search_wants_all_words_in_any_case(
 
 def test_search_keeps_to_a_room(path: Path, show: Shown) -> None:
     assert show.lines(path, "search", "e", "--room", "tea") == [LINES[1], LINES[4]]
-
-
-def test_letters_are_the_same_however_they_are_written() -> None:
-    assert fold("E\u0308") == fold("\u00eb") == fold("Ë")
-    assert fold("ΣΊΣΥΦΟΣ") == fold("σίσυφος")
-    assert fold("\u1f80") == fold("\u1f88")
-    assert fold("a") != fold("b")
 
 
 # -- export ----------------------------------------------------------------------
