@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from chatroom.client.client import Client
 from chatroom.client.connection import Target, resolve
@@ -64,7 +65,7 @@ def _run(
         loop, options, targets, renderer, security=security, password=password
     )
     loop.on_error = client.crash
-    client.face = _make_face(loop, client, full, options.json_in)
+    client.face = _make_face(loop, client, options, full)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # What nohup and the shell's & have us ignore stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -78,15 +79,18 @@ def _run(
     return client
 
 
-def _make_face(loop: Loop, client: Client, full: bool, frames: bool = False) -> Face:
+def _make_face(loop: Loop, client: Client, options: Options, full: bool) -> Face:
     # Imported here: a pipe needs no terminal, and a terminal no pipe.
     if full:
+        from chatroom.client.line_history import LineHistory
         from chatroom.client.terminal import Terminal
 
-        return Terminal(loop, client, _paint())
+        path = options.line_history
+        history = LineHistory(Path(path)) if path else None
+        return Terminal(loop, client, _paint(), history=history)
     from chatroom.client.plain import LineSplitter, Plain
 
-    if frames:
+    if options.json_in:
         # Whoever types them in is a program as far as we are concerned.
         splitter = LineSplitter(MAX_LINE, TOO_LONG, objection)
         return Plain(loop, client, interactive=False, lines=splitter)

@@ -1,10 +1,11 @@
-"""A terminal: the line being typed stays whole while messages arrive above it.
+"""A terminal: the text being typed stays whole while messages arrive above it.
 
-Whatever a tick brings is written at its end in one piece: hide the line, print, show
-the line again.  The terminal's own settings are taken at ``open`` and given back at
-``close``, which the application calls on every way out; while it is stopped by Ctrl-Z
-they are given back too.  Must not know: frames, what a line means.  Neither descriptor
-is ever made non-blocking: both are the shell's as well.
+What is to be shown is drawn at the end of a tick, in one piece.  A key is drawn at
+once, or soon where there are many; news wait a little longer, so that a crowd that
+talks does not keep the terminal busy.  The terminal's own settings are taken at
+``open`` and given back at ``close``, which the application calls on every way out;
+while it is stopped by Ctrl-Z they are given back too.  Must not know: frames, what a
+line means.  Neither descriptor is ever made non-blocking: both are the shell's as well.
 """
 
 from __future__ import annotations
@@ -15,22 +16,40 @@ import termios
 from contextlib import suppress
 from typing import Any
 
-from chatroom.client.editor import Entered, LineEditor, Wish, view
+from chatroom.client.dialog import Dialog
+from chatroom.client.editor import Wish
 from chatroom.client.face import Owner, write_all
-from chatroom.client.lines import Line, Paint, painted
+from chatroom.client.keys import ESCAPE_TIME, Key, KeyReader
+from chatroom.client.line_history import LineHistory
+from chatroom.client.lines import Line, Paint
+from chatroom.client.screen import Area, Screen
 from chatroom.client.status import Status
-from chatroom.net.loop import READ, Loop
+from chatroom.net.loop import READ, Loop, Timer
 
 READ_SIZE = 65536
 """Bytes taken at once, so that a paste does not keep the network waiting."""
-DEFAULT_COLUMNS = 80
-CLEAR_TO_END = "\x1b[K"
+DEFAULT_SIZE = 80, 24
+LINES_AT_ONCE = 500
+"""Lines that are made ready for the terminal before it has to take them."""
+KEY_INTERVAL = 1 / 30
+"""Seconds from one draw for a key to the next: nobody sees more."""
+NEWS_INTERVAL = 1 / 15
+"""Seconds from any draw to one without a key.  Both kinds together so are never more
+than 30 a second, and a key never waits for news."""
+AWAY_TIME = 300.0
+"""Seconds without a key after which nobody is there."""
+
+BELL = "\a"
+TAKE = "\x1b[?2004h\x1b[?1004h"
+"""Have the terminal mark what is pasted, and tell whether its window has the focus."""
+GIVE_BACK = "\x1b[?1004l\x1b[?2004l\x1b[?25h"
+"""As it was; and with a cursor, whatever happened in the middle of a draw."""
 
 _INPUT, _LOCAL, _CONTROL = 0, 3, 6  # Where they are in what tcgetattr gives.
 
 
 class Terminal:
-    """A face on two descriptors of a terminal."""
+    """A face on two descriptors of a terminal; *history* is what was typed before."""
 
     interactive = True
 
@@ -40,22 +59,28 @@ class Terminal:
         owner: Owner,
         paint: Paint = Paint.NONE,
         descriptors: tuple[int, int] = (0, 1),
+        history: LineHistory | None = None,
     ) -> None:
         self._loop = loop
         self._owner = owner
-        self._paint = paint
         self._stdin, self._stdout = descriptors
-        self._editor = LineEditor()
+        self._dialog = Dialog(owner, history)
+        self._keys = KeyReader()
         self._settings: list[Any] | None = None
         """The terminal's settings as they were; ``None`` while they are in force."""
         self._listening = False
-        self._lines: list[str] = []
-        self._prompt = ""
-        self._secret = False
-        """Whether the line being typed is not to be seen."""
-        self._row: str | None = ""
-        """What the terminal shows of the line; ``None``: nobody knows."""
-        loop.on_tick_end.append(self._draw)
+        self._here = True
+        """Whether somebody seems to read."""
+        self._last_key = loop.now
+        self._screen = Screen(*self._size(), paint)
+        self._lines: list[Line] = []
+        self._status: Status | None = None
+        self._rings = False
+        self._pace = _Pace()
+        self._draw_timer: Timer | None = None
+        self._escape_timer: Timer | None = None
+        self._away_timer: Timer | None = None
+        loop.on_tick_end.append(self._draw_when_due)
 
     def open(self) -> None:
         """Take the terminal over."""
@@ -67,23 +92,27 @@ class Terminal:
             # It has gone meanwhile.
             self._owner.input_ended()
             return
+        self._dialog.open()
         self._take_over()
-        self._loop.on_signal(signal.SIGWINCH, self._forget_row)
+        self._loop.on_signal(signal.SIGWINCH, self._resize)
         self._loop.on_signal(signal.SIGCONT, self._take_over)
         self.listen(True)
+        self._last_key = self._loop.now
+        self._wait_for_keys()
 
     def close(self) -> None:
-        """Print what waits, take the line away and give the terminal back."""
+        """Print what waits, take the area away and give the terminal back."""
         self.listen(False)
-        self._prompt = ""
-        self._editor = LineEditor()
+        for timer in (self._draw_timer, self._escape_timer, self._away_timer):
+            if timer is not None:
+                timer.cancel()
         try:
-            self._draw()
+            self._show(None)
         finally:
             self._give_back()
             self._settings = None
-            if self._draw in self._loop.on_tick_end:
-                self._loop.on_tick_end.remove(self._draw)
+            if self._draw_when_due in self._loop.on_tick_end:
+                self._loop.on_tick_end.remove(self._draw_when_due)
 
     def flush(self) -> None:
         """Nothing: a terminal takes what it is given."""
@@ -91,49 +120,71 @@ class Terminal:
     # -- output ---------------------------------------------------------------
 
     def show(self, lines: list[Line], speech: bool) -> None:
-        """Print *lines* above the line being typed, at the end of the tick."""
-        self._lines += (painted(line.spans, self._paint) for line in lines)
+        """Print *lines* above the text being typed, soon."""
+        self._lines += lines
+        self._pace.news = True
 
     def status(self, status: Status) -> None:
-        """Nothing yet."""
+        """Keep *status* in sight."""
+        self._status = status
+        self._pace.news = True
 
     def bell(self) -> None:
-        """Nothing yet."""
+        """Ring, with what is shown next."""
+        self._rings = True
+        self._pace.news = True
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Show *text* before the line; nothing else where that is *secret*."""
-        if secret or self._secret:
-            self._editor.clear()
-        self._prompt, self._secret = text, secret
+        self._dialog.prompt(text, secret)
+        self._pace.news = True
 
-    def _draw(self) -> None:
-        row = ""
-        if self._settings is not None:
-            text = "" if self._secret else self._editor.text
-            row = view(self._prompt, text, self._columns())
-        if not self._lines and row == self._row:
+    def _draw_when_due(self) -> None:
+        due = self._pace.due()
+        if due is None:
             return
-        if self._lines:
-            hide = "" if self._row == "" else f"\r{CLEAR_TO_END}"
-            screen = hide + "".join(f"{line}\n" for line in self._lines) + row
-        else:
-            # Written over itself it does not flicker.
-            screen = f"\r{row}{CLEAR_TO_END}"
-        self._lines.clear()
-        self._row = row
+        if due > self._loop.now:
+            self._wake_at(due)
+            return
+        self._pace.drawn(self._loop.now)
+        area = self._dialog.area(self._status) if self._settings is not None else None
+        self._show(area)
+
+    def _wake_at(self, due: float) -> None:
+        """Have a tick end then."""
+        timer = self._draw_timer
+        if timer is not None and timer.callback is not None:
+            if timer.when <= due:
+                return
+            timer.cancel()
+        self._draw_timer = self._loop.call_at(due, lambda: None)
+
+    def _show(self, area: Area | None) -> None:
+        """Write what waits, and *area* below it."""
+        lines, self._lines = self._lines, []
+        rings, self._rings = self._rings, False
         try:
-            write_all(self._stdout, screen.encode(errors="replace"))
+            while len(lines) > LINES_AT_ONCE:
+                self._write(self._screen.draw(lines[:LINES_AT_ONCE], None))
+                del lines[:LINES_AT_ONCE]
+            self._write(self._screen.draw(lines, area) + (BELL if rings else ""))
         except OSError as error:
             self._owner.output_failed(error)
 
-    def _columns(self) -> int:
-        try:
-            return os.get_terminal_size(self._stdout).columns or DEFAULT_COLUMNS
-        except OSError:
-            return DEFAULT_COLUMNS
+    def _write(self, text: str) -> None:
+        write_all(self._stdout, text.encode(errors="replace"))
 
-    def _forget_row(self) -> None:
-        self._row = None
+    def _size(self) -> tuple[int, int]:
+        """Return the columns and the rows; a terminal may not know of any."""
+        try:
+            columns, rows = os.get_terminal_size(self._stdout)
+        except OSError:
+            columns, rows = DEFAULT_SIZE
+        return columns or DEFAULT_SIZE[0], rows or DEFAULT_SIZE[1]
+
+    def _resize(self) -> None:
+        self._screen.resize(*self._size())
+        self._pace.key = True
 
     # -- input ----------------------------------------------------------------
 
@@ -162,23 +213,55 @@ class Terminal:
             self.listen(False)
             self._owner.input_ended()
             return
-        for event in self._editor.feed(data):
-            if isinstance(event, Entered):
-                self._owner.entered(event.text)
-            elif event is Wish.SUSPEND:
-                self._suspend()
-            else:
-                self._owner.leave()
+        if self._escape_timer is not None:
+            self._escape_timer.cancel()
+            self._escape_timer = None
+        self._press(self._keys.feed(data))
+        if self._keys.waiting:
+            self._escape_timer = self._loop.call_later(ESCAPE_TIME, self._no_more)
 
     def failed(self, error: Exception) -> None:
         """``ready`` has raised *error*."""
         self._owner.crash(error)
 
+    def _no_more(self) -> None:
+        """What began like a sequence was a key."""
+        self._escape_timer = None
+        self._press(self._keys.time_out())
+
+    def _press(self, keys: list[Key]) -> None:
+        self._last_key = self._loop.now
+        for key in keys:
+            wishes = self._dialog.press(key)
+            self._look(Wish.AWAY not in wishes)
+            if Wish.SUSPEND in wishes:
+                self._suspend()
+            elif Wish.REDRAW in wishes:
+                self._screen.repaint()
+            self._pace.key = True
+
+    # -- whether anybody reads ------------------------------------------------
+
+    def _look(self, here: bool) -> None:
+        if here != self._here:
+            self._here = here
+            self._owner.reading(here)
+        if here and self._away_timer is None:
+            self._wait_for_keys()
+
+    def _wait_for_keys(self) -> None:
+        """See when nobody has pressed a key for long."""
+        self._away_timer = None
+        due = self._last_key + AWAY_TIME
+        if due <= self._loop.now:
+            self._look(False)
+        else:
+            self._away_timer = self._loop.call_at(due, self._wait_for_keys)
+
     # -- whose terminal it is -------------------------------------------------
 
     def _take_over(self) -> None:
         """Have keys come one by one, unseen; also after the shell had it."""
-        self._forget_row()
         if self._settings is None:
             return
         mode = self._settings.copy()
@@ -190,12 +273,19 @@ class Terminal:
         mode[_CONTROL][termios.VMIN] = 1
         mode[_CONTROL][termios.VTIME] = 0
         self._set(mode)
+        self._screen.forget(*self._size())
+        self._pace.key = True
+        with suppress(OSError):  # Gone: what is drawn next tells.
+            self._write(TAKE)
 
     def _give_back(self) -> None:
-        if self._settings is not None:
-            # What was typed of a secret is not for the shell, nor for its screen.
-            when = termios.TCSAFLUSH if self._secret else termios.TCSANOW
-            self._set(self._settings, when)
+        if self._settings is None:
+            return
+        with suppress(OSError):
+            self._write(GIVE_BACK)
+        # What was typed of a secret is not for the shell, nor for its screen.
+        when = termios.TCSAFLUSH if self._dialog.secret else termios.TCSANOW
+        self._set(self._settings, when)
 
     def _set(self, mode: list[Any], when: int = termios.TCSANOW) -> None:
         # termios.error is not an OSError.  It means that the terminal has gone.
@@ -205,7 +295,31 @@ class Terminal:
     def _suspend(self) -> None:
         """Stop as Ctrl-Z does elsewhere: with all that the shell has started as one."""
         with suppress(OSError):
-            write_all(self._stdout, f"\r{CLEAR_TO_END}".encode())
+            self._write(self._screen.draw([], None))
         self._give_back()
         os.kill(0, signal.SIGTSTP)
         self._take_over()
+
+
+class _Pace:
+    """When to draw."""
+
+    def __init__(self) -> None:
+        self.key = False
+        """Whether a key has changed what is to be seen."""
+        self.news = False
+        """Whether anything else has."""
+        self._last = self._last_for_key = float("-inf")
+
+    def due(self) -> float | None:
+        """Return when it is time; ``None``: there is nothing to draw."""
+        if self.key:
+            return self._last_for_key + KEY_INTERVAL
+        return self._last + NEWS_INTERVAL if self.news else None
+
+    def drawn(self, now: float) -> None:
+        """All has been drawn."""
+        self._last = now
+        if self.key:
+            self._last_for_key = now
+        self.key = self.news = False

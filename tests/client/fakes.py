@@ -224,6 +224,7 @@ class FakeOwner:
         self.held: list[bool] = []
         self.objections: dict[str, str] = {}
         self.options: tuple[str, ...] = ()
+        """What may stand in the place of the last word."""
         self.looks: list[bool] = []
         self.errors: list[Exception] = []
 
@@ -243,7 +244,7 @@ class FakeOwner:
         return self.objections.get(line)
 
     def completions(self, before: str) -> Completion:
-        return Completion(len(before), self.options)
+        return Completion(before.rfind(" ") + 1, self.options)
 
     def reading(self, here: bool) -> None:
         self.looks.append(here)

@@ -72,6 +72,12 @@ def server(shared: Shared) -> Iterator[Server]:
     one.check()
 
 
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is typed in a test be kept there, and not in somebody's home."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start servers for this test alone."""

@@ -25,6 +25,7 @@ from typing import Any, Self
 import pytest
 
 from tests.integration.conftest import Start
+from tests.support.emulator import Emulator
 from tests.support.peer import Peer, encode, texts
 from tests.support.server import ROOT, Server
 from tests.support.waiting import PATIENCE, fresh, wait_for
@@ -407,11 +408,12 @@ class Typist:
         server: Server | tuple[str, int],
         *options: str,
         columns: int = 80,
+        rows: int = 24,
         term: str = "xterm",
     ) -> None:
         self.master, self.slave = pty.openpty()
-        size = struct.pack("HHHH", 24, columns, 0, 0)
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, size)
+        self.emulator = Emulator(columns, rows)
+        self._set_size(columns, rows)
         self.before = self.settings
         self._screen = b""
         environment = os.environ | {"TERM": term}
@@ -445,6 +447,16 @@ class Typist:
         found: list[Any] = termios.tcgetattr(self.slave)
         return found
 
+    def _set_size(self, columns: int, rows: int) -> None:
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, size)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size."""
+        self.emulator.resize(columns, rows)
+        self._set_size(columns, rows)
+        self.process.send_signal(signal.SIGWINCH)
+
     @property
     def slept(self) -> int:
         """How often the client has waited for something to happen."""
@@ -467,11 +479,21 @@ class Typist:
 
     def _read(self, patience: float) -> bytes:
         ready, _, _ = select.select([self.master], [], [], patience)
-        return os.read(self.master, 65536) if ready else b""
+        data = os.read(self.master, 65536) if ready else b""
+        self.emulator.feed(data)
+        return data
 
     def see(self, *texts: str) -> str:
         """Read until all these texts have come, wherever they stand."""
         return self.read_until(lambda seen: all(text in seen for text in texts))
+
+    def look(self, *texts: str) -> str:
+        """Read until all these texts are on the screen; give what is on it."""
+        deadline = time.monotonic() + PATIENCE
+        while not all(text in self.emulator.shown for text in texts):
+            assert time.monotonic() < deadline, f"not seen: {self.emulator.shown}"
+            self._screen += self._read(0.1)
+        return self.emulator.shown
 
     @property
     def screen(self) -> str:
@@ -489,6 +511,7 @@ class Typist:
             self._screen += data
         assert "Traceback" not in self.screen, self.screen
         assert self.settings == self.before
+        assert self.emulator.modes == {"25"}, "all modes are as they were"
         return self.process.returncode
 
 
@@ -499,7 +522,7 @@ def pair(server: Server) -> Iterator[tuple[Typist, Peer]]:
     bob = server.member("bob", room=room)
     with Typist(server, "--nick", fresh("anna"), "--room", room) as anna:
         bob.expect("joined")
-        anna.see("> ")
+        anna.look(f"[{room}] anna")
         yield anna, bob
 
 
@@ -508,21 +531,22 @@ def test_an_arriving_message_leaves_the_typed_text_intact(
 ) -> None:
     anna, bob = pair
     anna.type("half a sen")
-    anna.see("> half a sen")
+    anna.look("> half a sen")
     bob.say("are you there?")
-    seen = anna.see("are you there?\r\n", "> half a sen")
-    line, shown = seen.split("are you there?\r\n")
-    assert line.startswith("\r\x1b[K"), "the line was taken away before"
-    assert shown.endswith("> half a sen"), "and is back as it was"
+    shown = anna.look("are you there?").split("\n")
+    assert "are you there?" in shown[-2] + shown[-3]
+    assert shown[-1].endswith("> half a sen")
     anna.type("tence\r")
     bob.expect("message", text="are you there?")
     bob.expect("message", text="half a sentence")
-    anna.see("half a sentence\r\n")
+    anna.look("< half a sentence")
 
 
 def test_leaving(pair: tuple[Typist, Peer]) -> None:
     anna, bob = pair
     anna.type("not sent\x03\x03")
+    anna.look("Ctrl-C again leaves")
+    anna.type("\x03")
     bob.expect("left", reason="leave")
     assert anna.wait() == 0
     assert "you have left" in anna.screen
@@ -551,7 +575,8 @@ def test_a_signal_gives_the_terminal_back(
 def test_a_warning_and_a_kick_stand_out(pair: tuple[Typist, Peer]) -> None:
     anna, bob = pair
     anna.type("WHERE IS EVERYBODY\r")
-    assert "\x1b[1;7;31m*** WARNING: " in anna.see("WARNING", "> ")
+    anna.look("*** WARNING: ")
+    assert anna.emulator.style_of("*** WARNING: ") == "1;7;31"
     anna.type("HELLO\r")
     assert anna.wait() == 3
     assert "\x1b[1;7;31m*** KICKED (shouting): " in anna.screen
@@ -562,7 +587,7 @@ def test_a_terminal_that_is_closed_ends_it(server: Server) -> None:
     nick, room = fresh("anna"), fresh("room")
     bob = server.member("bob", room=room)
     with Typist(server, "--nick", nick, "--room", room) as anna:
-        anna.see("> ")
+        anna.look(f"[{room}] {nick}")
         bob.expect("joined")
         os.close(anna.master)
         anna.process.wait(PATIENCE)
@@ -577,7 +602,7 @@ def test_commands(pair: tuple[Typist, Peer]) -> None:
     nick = fresh("eve")
     anna.type(f"/nick {nick}\r")
     bob.expect("renamed", new=nick)
-    anna.see(f"you are now {nick}")
+    anna.look(f"] {nick}")
     anna.type("//slash\r")
     bob.expect("message", text="/slash")
     anna.type(f"/msg {bob.nick} between us\r")
@@ -591,7 +616,7 @@ def test_commands(pair: tuple[Typist, Peer]) -> None:
     room = fresh("room")
     anna.type(f"/join {room}\r")
     bob.expect("left", reason="moved")
-    anna.see(f"you are in {room}")
+    anna.look(f"[{room}] {nick}")
     anna.type("/nothing\r")
     anna.see("there is no /nothing")
 
@@ -605,7 +630,7 @@ def test_a_taken_nick_is_asked_for_again(server: Server) -> None:
         anna.see("which other nick", "nick: ")
         anna.type(f"{nick}\r")
         bob.expect("joined", nick=nick)
-        anna.see(f"you are in {room}", "> ")
+        anna.look(f"[{room}] {nick}")
         anna.type("\x04")
         assert anna.wait() == 0
 
@@ -621,20 +646,18 @@ def test_characters_and_keys_that_come_in_pieces(pair: tuple[Typist, Peer]) -> N
     bob.expect("message", text="日本ü")
 
 
-def test_a_long_line_does_not_wrap(server: Server) -> None:
+def test_a_long_text_goes_on_in_the_next_row(server: Server) -> None:
     room = fresh("room")
     bob = server.member("bob", room=room)
     with Typist(server, "--nick", fresh("anna"), "--room", room, columns=40) as anna:
         bob.expect("joined")
-        anna.see("> ")
-        text = "".join(f"{number:04}" for number in range(100))
+        anna.look(">")
+        text = "".join(f"{number:04}" for number in range(40))
         anna.type(text)
-        seen = anna.see("0099")
-        row = seen.rpartition("\r")[2].removesuffix("\x1b[K")
-        assert len(row) == 39
-        assert row.endswith("00980099")
+        anna.look(text[:8], text[-2:])
         anna.type("\r")
         bob.expect("message", text=text)
+        assert not any(row.wraps for row in anna.emulator.grid), "each fits"
 
 
 def test_a_dumb_terminal_gets_plain_lines(server: Server) -> None:
@@ -645,8 +668,6 @@ def test_a_dumb_terminal_gets_plain_lines(server: Server) -> None:
         bob.say("hello")
         anna.see("<", "hello\r\n")
         anna.type("WHAT\n")
-        anna.see("strike 1 of 2, a warning; Enter again to send\r\n")
-        anna.type("WHAT\n")
         anna.see("*** WARNING")
         anna.type("/who\n")
         anna.see(f"in {room}: ")
@@ -655,7 +676,9 @@ def test_a_dumb_terminal_gets_plain_lines(server: Server) -> None:
         assert "\x1b" not in anna.screen
 
 
-OWN_SEQUENCES = re.compile("\x1b\\[[0-9;]*m|\r?\x1b\\[K|\r\n|\r")
+OWN_SEQUENCES = re.compile(
+    "\x1b\\[[0-9;]*[mABC]|\x1b\\[[HJK]|\x1b\\[\\?(25|1004|2004)[hl]|\r\n|\r"
+)
 
 
 def test_nothing_that_a_server_sends_reaches_the_terminal_as_a_control(
@@ -692,7 +715,7 @@ def test_nothing_that_a_server_sends_reaches_the_terminal_as_a_control(
             peer.settimeout(PATIENCE)
             peer.sendall(encode("welcome", **welcome, strikes=0, limits={}))
             peer.sendall(frames[0])
-            anna.see("welcome to", "you are in", "> ")
+            anna.look("welcome to", "you are in", "/help")
             peer.sendall(b"".join(frames[1:]))
             assert anna.wait() == 3
     rest = OWN_SEQUENCES.sub("", anna.screen)

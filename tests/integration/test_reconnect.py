@@ -144,7 +144,7 @@ def test_every_line_comes_once(mortal: Mortal) -> None:
     assert code == 0
     assert log == everything
     assert heard == log[len(log) - len(heard) :]
-    seen = [line.removeprefix("missed: ").removeprefix(">anna< ") for line in shown]
+    seen = [line.removeprefix("~ ").removeprefix(">anna< ") for line in shown]
     assert ["first", *seen] == everything
     assert "is lost" in notices
     assert "connected to chatroom/" in notices
@@ -160,7 +160,7 @@ def test_what_was_missed_comes_out_marked(mortal: Mortal) -> None:
         bob.say("where are you?")
         bob.expect("message")
         assert anna.out.line() in (
-            f"missed: <{bob.nick}> where are you?",
+            f"~ <{bob.nick}> where are you?",
             # Where anna was the first to be there.
             f"<{bob.nick}> where are you?",
         )
@@ -243,16 +243,18 @@ def test_a_server_that_has_forgotten_everything(start: Start) -> None:
 
 def test_a_person_sees_how_it_stands_and_goes_on(mortal: Mortal) -> None:
     with Typist(mortal.server, "--nick", "anna") as anna:
-        anna.see("> ")
+        anna.look("[lobby] anna")
         anna.type("half a sen")
-        anna.see("half a sen")
+        anna.look("> half a sen")
         mortal.die()
-        anna.see("is lost", "> half a sen")
+        anna.look("is lost", "next try in 1 s", "> half a sen")
         anna.type("tence\r")
-        anna.see("kept: it is said when the connection is back")
+        anna.look("kept: it is said when the connection is back")
         anna.type("next")
         bob = mortal.rise().member("bob")
-        anna.see("connected to chatroom/", "half a sentence\r\n", "> next")
+        anna.look(
+            "connected to chatroom/", "< half a sentence", "[lobby] anna", "> next"
+        )
         anna.type("\r")
         bob.recv_until(lambda frame: frame.get("text") == "next")
         assert said(bob.history(after=0)) == ["half a sentence", "next"]
@@ -262,7 +264,7 @@ def test_a_person_sees_how_it_stands_and_goes_on(mortal: Mortal) -> None:
 
 def test_what_a_person_missed_is_marked(mortal: Mortal) -> None:
     with Typist(mortal.server, "--nick", "anna") as anna:
-        anna.see("> ")
+        anna.look("[lobby] anna")
         # Away for a while, as in a train: all that happens is missed.
         anna.process.send_signal(signal.SIGSTOP)
         try:
@@ -273,22 +275,23 @@ def test_what_a_person_missed_is_marked(mortal: Mortal) -> None:
                 bob.expect("message")
         finally:
             anna.process.send_signal(signal.SIGCONT)
-        anna.see("is lost")
-        seen = anna.see("from here on it is live", "> ")
-        assert "what you missed:" in seen
-        assert re.search(r"~ <bob\d+>\S* one\r\n.*~ <bob\d+>\S* two\r\n", seen, re.S)
+        anna.look("is lost")
+        shown = anna.look("from here on it is live", "[lobby] anna")
+        assert "what you missed:" in shown
+        assert re.search(r"~ <bob\d+> one\n.*~ <bob\d+> two\n", shown, re.DOTALL)
         bob.expect("joined")
         bob.say("three")
-        assert "~" not in anna.see("three\r\n").rpartition("\r\x1b[K")[2]
+        (row,) = (row for row in anna.look("three").split("\n") if "three" in row)
+        assert "~" not in row
         anna.type("\x04")
         assert anna.wait() == 0
 
 
 def test_quit_while_away(mortal: Mortal) -> None:
     with Typist(mortal.server, "--nick", "anna") as anna:
-        anna.see("> ")
+        anna.look("[lobby] anna")
         mortal.die()
-        anna.see("is lost", "next try")
+        anna.look("is lost", "next try")
         anna.type("to nobody\r/quit\r")
         assert anna.wait() == 0
     assert "not sent: 1 line" in anna.screen
