@@ -39,12 +39,15 @@ fuzz: ## Hunt with damaged sessions and hostile clients (ARGS='--seconds 60')
 
 # Made once, and kept: whoever has noted the fingerprint is not to be told otherwise.
 cert: .chatroom/cert.pem ## Make a certificate for TLS (HOST=chat.example.org)
-	@echo 'server: make run-server ARGS="--tls-cert .chatroom/cert.pem --tls-key .chatroom/key.pem"'
-	@printf 'client: bin/chat-client %s --tls-fingerprint %s\n' '$(or $(ADDRESS),$(MACHINE))' \
+	@echo 'server: make run-server HOST=$(EVERYWHERE)$(PORT:%= PORT=%) ARGS="--tls-cert .chatroom/cert.pem --tls-key .chatroom/key.pem"'
+	@printf 'client: bin/chat-client %s --tls-fingerprint %s\n' \
+	    '$(if $(HOST),$(ADDRESS),$(MACHINE)$(PORT:%=:%))' \
 	    "$$(openssl x509 -in .chatroom/cert.pem -noout -fingerprint -sha256 | \
 	        cut -d= -f2 | tr -d : | tr A-F a-f)"
 
 MACHINE = $(shell uname -n)
+# Where the server has to listen to be found by that name.
+EVERYWHERE = $(if $(findstring :,$(HOST)),::,0.0.0.0)
 CERT_NAME = $(or $(HOST),$(MACHINE))
 CERT_KIND = $(if $(shell echo '$(CERT_NAME)' | grep -E '^[0-9.]+$$|:'),IP,DNS)
 

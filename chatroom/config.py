@@ -38,6 +38,9 @@ EOF_GRACE = 5.0
 """Seconds for which input that came before a half-close is still judged."""
 STOP_GRACE = 5.0
 """Seconds in which last frames are flushed at a stop."""
+MAX_KEPT = 256 * MIB
+"""Bytes of messages held in memory of all rooms, or of one where it may have more:
+else a thousand rooms, which a few may fill, were 16 GiB."""
 LOG_BACKLOG = MIB
 """Bytes of log that wait for a reader who does not read, at most."""
 MAX_SECRET = 1024
@@ -226,7 +229,9 @@ class Settings:
     )
 
     keep: int = option(10_000, number, "N", "messages a room held in memory")
-    keep_bytes: int = option(16 * MIB, size, "SIZE", "and their bytes", "16MiB")
+    keep_bytes: int = option(
+        16 * MIB, size, "SIZE", "and their bytes; of all rooms 256MiB", "16MiB"
+    )
     history: str = option(
         "", word, "FILE", "keep messages and sessions in this SQLite file", "memory"
     )
@@ -537,12 +542,19 @@ def read_secret(path: str) -> str:
         raise StartError(f"{path!a}: its first line is not UTF-8") from None
 
 
-def is_open_to_all(path: str) -> bool:
-    """Tell whether everybody on this machine can read the file *path*."""
+def is_open_to_others(path: str) -> bool:
+    """Tell whether others on this machine can read the file *path*.
+
+    A group may where the file is not ours: then that is how we read it.
+    """
     try:
-        return bool(os.stat(path).st_mode & stat.S_IROTH)
+        found = os.stat(path)
     except OSError:
         return False
+    others = stat.S_IROTH
+    if found.st_uid == os.geteuid():
+        others |= stat.S_IRGRP
+    return bool(found.st_mode & others)
 
 
 def version_line() -> str:

@@ -1,5 +1,6 @@
 """Settings: each option with its parser, its default, its complaint in one line."""
 
+import os
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from chatroom import __version__, config
 from chatroom.config import (
     Settings,
-    is_open_to_all,
+    is_open_to_others,
     option_name,
     read_secret,
     read_settings,
@@ -298,13 +299,20 @@ def test_a_file_without_a_password(tmp_path: Path, data: bytes, why: str) -> Non
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_others_can_read_is_noticed(tmp_path: Path) -> None:
+def test_a_file_that_others_can_read_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "password"
     path.write_text("sesame", encoding="utf-8")
-    for mode, open_ in ((0o600, False), (0o640, False), (0o644, True), (0o604, True)):
+    for mode, open_ in ((0o600, False), (0o640, True), (0o644, True), (0o604, True)):
         path.chmod(mode)
-        assert is_open_to_all(str(path)) is open_
-    assert not is_open_to_all(str(tmp_path / "none"))
+        assert is_open_to_others(str(path)) is open_
+    assert not is_open_to_others(str(tmp_path / "none"))
+    # Of another owner: the group is how we read it ourselves.
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    for mode, open_ in ((0o600, False), (0o640, False), (0o644, True)):
+        path.chmod(mode)
+        assert is_open_to_others(str(path)) is open_
 
 
 # -- the parsers ------------------------------------------------------------------

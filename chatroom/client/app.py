@@ -65,7 +65,7 @@ def _run(
         loop, options, targets, renderer, security=security, password=password
     )
     loop.on_error = client.crash
-    client.face = _make_face(loop, client, full, options)
+    client.face = _make_face(loop, client, options, full)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # What nohup and the shell's & have us ignore stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -79,14 +79,14 @@ def _run(
     return client
 
 
-def _make_face(loop: Loop, client: Client, full: bool, options: Options) -> Face:
+def _make_face(loop: Loop, client: Client, options: Options, full: bool) -> Face:
     # Imported here: a pipe needs no terminal, and a terminal no pipe.
     if full:
         from chatroom.client.line_history import LineHistory
         from chatroom.client.terminal import Terminal
 
         path = options.line_history
-        history = LineHistory(Path(path)) if path is not None else None
+        history = LineHistory(Path(path)) if path else None
         return Terminal(loop, client, _paint(), history=history)
     from chatroom.client.plain import LineSplitter, Plain
 

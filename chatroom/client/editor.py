@@ -20,6 +20,7 @@ from enum import Enum, auto
 from chatroom.client.glyphs import cluster_width, graphemes, only_safe, text_width
 from chatroom.client.keys import Key
 from chatroom.client.recall import MAX_LINE, Recall
+from chatroom.core.text import MAX_TEXT
 
 ASK_LINES = 10
 """Lines of a paste above which it is asked for."""
@@ -402,7 +403,7 @@ def _is_seen(cluster: str) -> bool:
     return not cluster.isspace()
 
 
-_FULL = f"a text has at most {MAX_LINE} characters"
+_FULL = f"a line has at most {MAX_LINE} characters, and {MAX_TEXT} can be said"
 _GIVE_UP = frozenset(("escape", "ctrl-c", "ctrl-g"))
 _ANY_TIME: dict[str, Event | None] = {
     "ctrl-l": Wish.REDRAW,

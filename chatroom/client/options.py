@@ -24,12 +24,11 @@ from chatroom.config import (
     version_line,
     word,
 )
-from chatroom.core.text import nick_error, room_error, to_nfc
+from chatroom.core.text import DEFAULT_ROOM, nick_error, room_error, to_nfc
 from chatroom.errors import UsageError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 2428
-DEFAULT_ROOM = "lobby"
 DEFAULT_GIVE_UP = 60.0
 """A server that is started anew takes seconds; whoever waits for a script, minutes."""
 

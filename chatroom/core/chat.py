@@ -28,6 +28,7 @@ from chatroom.core.requests import Say
 from chatroom.core.rooms import COUNT_INTERVAL, Room, after
 from chatroom.core.sessions import Peer, Session, Sessions, digest
 from chatroom.core.text import (
+    DEFAULT_ROOM,
     MAX_NICK,
     MAX_TEXT,
     is_guest_key,
@@ -559,6 +560,9 @@ class Chat:
     def _has_place_for(self, name: str, leaving: Room | None) -> bool:
         """Tell whether the room *name* is there or can be, once *leaving* is left."""
         if name in self.rooms or not self.rules.max_rooms:
+            return True
+        if name == DEFAULT_ROOM:
+            # Who says something in room after room keeps nobody out of the chat.
             return True
         vacated = (
             leaving is not None and not leaving.lasting and len(leaving.members) == 1

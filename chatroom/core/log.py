@@ -3,33 +3,52 @@
 ``RoomLog`` counts from 1 without a gap and holds a bounded tail.  What an entry is, it
 does not know: only that it has a size (``len``).  Must not know: rooms, members, files.
 
-Order of calls: ``append`` in the order of the numbers; ``page`` at any time.
+Order of calls: ``append`` in the order of the numbers; ``page`` at any time.  What
+all logs hold together is bounded by whoever looks at their ``Held``: ``level_down``.
 """
 
 from collections import deque
-from collections.abc import Sized
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Sized
+from typing import Any, Generic, TypeVar
 
 Entry = TypeVar("Entry", bound=Sized)
 
 MAX_PAGE = 200
 """Entries in a page (protocol.md, section 3)."""
-ENTRY_OVERHEAD = 48
-"""What an entry costs beyond its size: an object header and its place in the list."""
+ENTRY_OVERHEAD = 64
+"""What an entry costs beyond its size: an object header, its place in the list, and
+what is lost to rounding."""
+
+
+class Held:
+    """Bytes that several logs hold together: given to each of them."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
 
 
 class RoomLog(Generic[Entry]):
     """The tail of one room's log.
 
     *keep* entries and *keep_bytes* bytes at most are held (0: no limit), and always
-    the newest one, whatever its size.
+    the newest one, whatever its size.  *held* counts what it holds, among others.
     """
 
-    __slots__ = ("_entries", "_first", "_keep", "_keep_bytes", "size")
+    __slots__ = ("_entries", "_first", "_held", "_keep", "_keep_bytes", "size")
 
-    def __init__(self, keep: int = 0, keep_bytes: int = 0, *, last_id: int = 0) -> None:
+    def __init__(
+        self,
+        keep: int = 0,
+        keep_bytes: int = 0,
+        *,
+        last_id: int = 0,
+        held: Held | None = None,
+    ) -> None:
         self._keep = keep
         self._keep_bytes = keep_bytes
+        self._held = held if held is not None else Held()
         self._entries: deque[Entry] = deque()
         self._first = last_id + 1
         self.size = 0
@@ -52,13 +71,28 @@ class RoomLog(Generic[Entry]):
         """Hold *entry* under the next id, and drop what is over the bounds."""
         entries = self._entries
         entries.append(entry)
-        self.size += len(entry) + ENTRY_OVERHEAD
+        size = len(entry) + ENTRY_OVERHEAD
+        self.size += size
+        self._held.size += size
         while (
             (self._keep and len(entries) > self._keep)
             or (self._keep_bytes and self.size > self._keep_bytes)
         ) and len(entries) > 1:
-            self.size -= len(entries.popleft()) + ENTRY_OVERHEAD
-            self._first += 1
+            self._drop_oldest()
+
+    def shrink(self, size: int) -> None:
+        """Drop the oldest until *size* bytes are held at most; all of them, if need be.
+
+        The numbers go on as if they were there.
+        """
+        while self.size > size:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        size = len(self._entries.popleft()) + ENTRY_OVERHEAD
+        self.size -= size
+        self._held.size -= size
+        self._first += 1
 
     def page(
         self, *, after: int | None = None, before: int | None = None, limit: int = 50
@@ -77,6 +111,26 @@ class RoomLog(Generic[Entry]):
         """Return the entries from id *low* to before *high*, all of them held."""
         entries, first = self._entries, self._first
         return [entries[i - first] for i in range(low, high)]
+
+
+def level_down(logs: Iterable[RoomLog[Any]], size: int) -> None:
+    """Let the largest of *logs* drop their oldest, until all hold *size* bytes at most.
+
+    So a log that is smaller than its share of *size* loses nothing, whatever is put
+    into the others.
+    """
+    largest_first = sorted(logs, key=lambda log: log.size, reverse=True)
+    sizes = [log.size for log in largest_first] + [0]
+    rest = sum(sizes)
+    if rest <= size:
+        return
+    for count, each in enumerate(sizes[:-1], 1):
+        rest -= each
+        level = (size - rest) // count
+        if level >= sizes[count]:
+            for log in largest_first[:count]:
+                log.shrink(level)
+            return
 
 
 def page_bounds(

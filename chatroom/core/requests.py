@@ -7,6 +7,8 @@ a frame that is not well formed, so that its answer keeps its place among the ot
 
 from dataclasses import dataclass
 
+from chatroom.core.text import DEFAULT_ROOM
+
 
 @dataclass(slots=True)
 class Hello:
@@ -14,7 +16,7 @@ class Hello:
 
     version: int
     nick: str | None = None
-    room: str = "lobby"
+    room: str = DEFAULT_ROOM
     password: str | None = None
     session: str | None = None
 

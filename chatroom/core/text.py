@@ -19,6 +19,8 @@ MAX_KEY = 64
 """Code points in a nick's key: compatibility forms may grow when they are folded."""
 MAX_ROOM = 32
 """Characters in a room's name."""
+DEFAULT_ROOM = "lobby"
+"""Where one is who names no room."""
 
 # Cc but for \t and \n; the line and paragraph separators, which some terminals and
 # every JavaScript treat as line ends; the bidirectional controls (CVE-2021-42574).

@@ -11,6 +11,9 @@ from collections import deque
 
 BUFFERS_PER_SEND = 64
 """Chunks handed to one ``sendmsg`` at most; the system's own limit is 1024."""
+CHUNK_COST = 128
+"""What a chunk costs beside its bytes: its header, and its places here and in a queue
+(measured)."""
 
 
 class OutputPool:
@@ -22,6 +25,11 @@ class OutputPool:
         self._holders: dict[int, int] = {}
         self.total = 0
         """Bytes held."""
+
+    @property
+    def cost(self) -> int:
+        """What they come to in memory: much more, where chunks are small."""
+        return self.total + CHUNK_COST * len(self._holders)
 
     def add(self, chunk: bytes) -> None:
         """One more queue holds *chunk*."""

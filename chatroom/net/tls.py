@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import errno
 import hmac
+import os
 import socket
 import ssl
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -59,11 +61,7 @@ def server_context(cert: str, key: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
     for path in (cert, key):
-        try:
-            with open(path, "rb"):
-                pass
-        except OSError as error:
-            raise StartError(f"cannot read {path!a}: {error.strerror}") from None
+        _check_file(path)
 
     def ask() -> str:
         raise StartError(f"{key!a} is encrypted; give a key without a passphrase")
@@ -76,6 +74,22 @@ def server_context(cert: str, key: str) -> ssl.SSLContext:
             f"({_reason(error)}); see --tls-cert and --tls-key"
         ) from None
     return context
+
+
+def _check_file(path: str) -> None:
+    """Raise ``StartError`` where *path* is no file that can be read at once."""
+
+    def at_once(name: str, flags: int) -> int:
+        # A pipe that nobody writes into would hold up whoever opens it.
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    try:
+        with open(path, "rb", opener=at_once) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return
+    except OSError as error:
+        raise StartError(f"cannot read {path!a}: {error.strerror}") from None
+    raise StartError(f"cannot read {path!a}: it is not a file")
 
 
 def doubt(context: ssl.SSLContext, cert: str) -> str | None:

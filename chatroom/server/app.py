@@ -25,15 +25,17 @@ from chatroom import __version__
 from chatroom.config import (
     LOG_BACKLOG,
     MAX_CLOSING,
+    MAX_KEPT,
     MAX_UNFINISHED,
     MIB,
     RESERVED_DESCRIPTORS,
     STOP_GRACE,
     Settings,
-    is_open_to_all,
+    is_open_to_others,
     read_secret,
 )
 from chatroom.core.chat import Chat, Rules
+from chatroom.core.log import level_down
 from chatroom.core.messages import Error, Ping
 from chatroom.core.moderation import Moderator
 from chatroom.core.sessions import digest
@@ -69,8 +71,10 @@ MEMBER_BYTES = 3072
 TLS_MEMBER_BYTES = 128 * 1024
 """What TLS adds to that.  Measured: 17 KB at rest, 40 after a burst, 53 with a record
 that is not whole; a record that is not taken adds 40."""
-ENTRY_BYTES = 64
-"""What a kept message costs beside its bytes."""
+ROOM_BYTES = 2048
+"""What a room costs beside its messages and members."""
+KEPT_SLACK = 32
+"""The part of what all rooms may hold that is dropped at once: it takes a moment."""
 
 
 class Server:
@@ -122,6 +126,7 @@ class Server:
         self._count_timer: Timer | None = None
         self._log_timer: Timer | None = None
         self._over_total = False
+        self._max_kept = max_kept(settings)
         self._stopping = False
         self._started = loop.now
         self._on_terminal = os.isatty(2)
@@ -217,7 +222,7 @@ class Server:
     def check_pool(self) -> None:
         """Some output could not be sent: have the sum of all looked at."""
         limit = self.settings.max_output_total
-        self._over_total = bool(limit) and self.pool.total > limit
+        self._over_total = bool(limit) and self.pool.cost > limit
 
     # -- the end of a tick ----------------------------------------------------
 
@@ -231,6 +236,9 @@ class Server:
                 self._count_timer = self.loop.call_at(due, self._announce)
         if self._over_total:
             self._shed_output()
+        if self._max_kept and self.store.held.size > self._max_kept:
+            logs = [room.log for room in chat.rooms.values()]
+            level_down(logs, self._max_kept - self._max_kept // KEPT_SLACK)
         if self.log.flush() and self._log_timer is None:
             self._log_timer = self.loop.call_later(LOG_RETRY, self._retry_log)
 
@@ -243,11 +251,13 @@ class Server:
 
     def _trim(self) -> None:
         """Drop old messages from the store, a little at a time, between ticks."""
+        delay = TRIM_INTERVAL
         try:
-            delay = TRIM_PAUSE if self.store.trim() else TRIM_INTERVAL
+            if self.store.trim():
+                delay = TRIM_PAUSE
+                self.show.store_worked()
         except StoreError as error:
-            delay = TRIM_INTERVAL
-            self.log.event("error", "store", text=str(error))
+            self.show.store_failed(error)
         self._trim_timer = self.loop.call_later(delay, self._trim)
 
     def _retry_log(self) -> None:
@@ -261,7 +271,7 @@ class Server:
             (c for c in self.connections if c.transport.unsent),
             key=lambda c: c.transport.unsent,
         )
-        while holders and self.pool.total > limit:
+        while holders and self.pool.cost > limit:
             worst = holders.pop()
             unsent = worst.transport.unsent
             worst.transport.abort(f"{unsent} bytes unsent, the most of all")
@@ -318,8 +328,8 @@ class Server:
         """
         settings = self.settings
         for path in (settings.password_file, settings.tls_key):
-            if path and is_open_to_all(path):
-                text = f"{path!a} can be read by everybody on this machine; chmod 600"
+            if path and is_open_to_others(path):
+                text = f"{path!a} can be read by others on this machine; chmod 600"
                 self.log.event("warning", "secret", text=text)
         if self.tls is None:
             return
@@ -456,6 +466,11 @@ def make_rules(settings: Settings) -> Rules:
     )
 
 
+def max_kept(settings: Settings) -> int:
+    """Return the bytes of messages that all rooms hold in memory; 0: no limit."""
+    return settings.keep_bytes and max(settings.keep_bytes, MAX_KEPT)
+
+
 def worst_case_memory(settings: Settings) -> int | None:
     """Return the bytes that the server holds when everything is full.
 
@@ -473,10 +488,11 @@ def worst_case_memory(settings: Settings) -> int | None:
     if settings.tls_cert:
         each += TLS_MEMBER_BYTES
     clients = (settings.max_clients + MAX_UNFINISHED + MAX_CLOSING) * each
-    # Of messages without number each has its own bytes at least.
-    entries = settings.keep * ENTRY_BYTES or settings.keep_bytes
-    rooms = settings.max_rooms * (settings.keep_bytes + entries)
-    return BASE_BYTES + clients + rooms + settings.max_output_total + LOG_BACKLOG
+    # The lobby is there beside them.  Of each the newest message is held in any case.
+    rooms = settings.max_rooms + 1
+    kept = min(rooms * max(settings.keep_bytes, MAX_FRAME), max_kept(settings))
+    tables = BASE_BYTES + rooms * ROOM_BYTES + LOG_BACKLOG
+    return tables + clients + kept + settings.max_output_total
 
 
 def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:

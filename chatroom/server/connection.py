@@ -177,6 +177,11 @@ class Connection(Peer):
             text = "this port takes TLS only (chat-client --tls)"
             server.chat.refuse(self, "bad-frame", text, server.loop.now)
             return b""
+        if dialect is not Dialect.NATIVE:
+            # Now, as no more of a length has to come: it would be far too large.
+            text = "that is no frame; join with chat-client"
+            server.chat.refuse(self, "bad-frame", text, server.loop.now)
+            return b""
         return data
 
     def _begin_tls(self, context: SSLContext, head: bytes) -> None:

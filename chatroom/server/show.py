@@ -22,6 +22,7 @@ from chatroom.core.log import page_bounds
 from chatroom.errors import StoreError
 from chatroom.net.address import show as show_address
 from chatroom.wire.codec import encode, encode_history, encode_message
+from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME
 
 if TYPE_CHECKING:
     from chatroom.core.chat import Chat
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from chatroom.store import Store
 
 
+READ_STEP = 16
+"""Messages that are read first for a page from the store, then twice as many, and so
+on: where they are long only some of them fit, and reading all would take long."""
 PENALTIES = frozenset(("shouting", "operator", "banned"))
 """Reasons of a kick that count as one; a farewell is none."""
 
@@ -111,6 +115,19 @@ class Show:
         self._closing.clear()
         news.clear()
 
+    def store_failed(self, error: StoreError, refused: int = 0) -> None:
+        """Write it down once, and not for every message until it is over."""
+        if not self._failing:
+            self._failing, self._refused = True, 0
+            self._log.event("error", "store", text=str(error))
+        self._refused += refused
+
+    def store_worked(self) -> None:
+        """Write down that it is over, where it had failed."""
+        if self._failing:
+            self._failing = False
+            self._log.event("warning", "store", refused=self._refused, text="recovered")
+
     # -- effects --------------------------------------------------------------
 
     def _keep(self, posts: list[messages.Message]) -> bool:
@@ -120,21 +137,12 @@ class Show:
         try:
             self._store.keep(posts, changed, self._now(), int(time.time() * 1000))
         except StoreError as error:
-            self._store_failed(error, len(posts))
+            self.store_failed(error, len(posts))
             return False
         changed.clear()
-        if self._failing:
-            self._failing = False
-            self._log.event("warning", "store", refused=self._refused, text="recovered")
+        self.store_worked()
         self.totals.messages += len(posts)
         return True
-
-    def _store_failed(self, error: StoreError, refused: int) -> None:
-        """Write it down once, and not for every message until it is over."""
-        if not self._failing:
-            self._failing, self._refused = True, 0
-            self._log.event("error", "store", text=str(error))
-        self._refused += refused
 
     def _post(self, post: Post) -> None:
         room, message = post.room, post.message
@@ -210,8 +218,9 @@ class Show:
             request.before,
             request.limit,
         )
+        forward = request.after is not None
         try:
-            frames = self._frames(room, low, high)
+            frames = self._frames(room, low, high, forward=forward)
         except StoreError as error:
             self._log.event("error", "store", text=str(error))
             text = "the history cannot be read now; try again"
@@ -223,16 +232,34 @@ class Show:
             oldest_id,
             frames,
             more,
-            forward=request.after is not None,
+            forward=forward,
         )
         self._cut_for(connection).append(page)
 
-    def _frames(self, room: Room, low: int, high: int) -> list[bytes]:
-        """Return messages of *room* as frames, from the store where memory is short."""
+    def _frames(self, room: Room, low: int, high: int, *, forward: bool) -> list[bytes]:
+        """Return messages of *room* as frames, from the store where memory is short.
+
+        From the store no more than one page has room for, and a few: the first ones
+        if the page goes *forward*, else the last.
+        """
+        frames: list[bytes] = []
         if low >= room.log.oldest_id:
-            frames: list[bytes] = room.log.entries(low, high)
+            frames = room.log.entries(low, high)
             return frames
-        return list(map(encode_message, self._store.read(room.name, low, high)))
+        size, step = 0, READ_STEP
+        while low < high and size <= MAX_FRAME:
+            if forward:
+                start, end = low, min(low + step, high)
+                low = end
+            else:
+                start, end = max(low, high - step), high
+                high = start
+            read = list(map(encode_message, self._store.read(room.name, start, end)))
+            frames = frames + read if forward else read + frames
+            # Their payloads alone: only what surely does not fit may be left out.
+            size += sum(map(len, read)) - HEADER_SIZE * len(read)
+            step *= 2
+        return frames
 
     def _oldest_id(self, room: Room) -> int:
         kept = self._store.oldest_id(room.name)

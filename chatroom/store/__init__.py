@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from chatroom.core.log import RoomLog
+    from chatroom.core.log import Held, RoomLog
     from chatroom.core.messages import Message
     from chatroom.core.sessions import Session
 
@@ -25,6 +25,8 @@ class Store(Protocol):
 
     identity: str
     """The identity of the numbering (``log`` in protocol.md, section 4)."""
+    held: Held
+    """What all its logs hold in memory."""
 
     def rooms(self) -> list[str]:
         """Return the rooms that have kept messages."""

@@ -162,11 +162,14 @@ def _tail(
         out.line(as_text(message, clean))
     while options.follow:
         out.flush()
+        # Whoever moves the file or puts a copy in its place meanwhile may do so.
+        reader.close()
         time.sleep(FOLLOW_INTERVAL)
         fresh: list[Message] = []
         for room, last_id in reader.rooms().items():
-            if options.room in (None, room) and last_id > last_ids.get(room, 0):
-                fresh += reader.after(room, last_ids.get(room, 0))
+            if options.room in (None, room):
+                if last_id > last_ids.get(room, 0):
+                    fresh += reader.after(room, last_ids.get(room, 0))
                 last_ids[room] = last_id
         for message in sorted(fresh, key=_order):
             last_ids[message.room] = max(last_ids[message.room], message.id)

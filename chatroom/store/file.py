@@ -102,7 +102,7 @@ def resolve(path: str) -> str:
             ) from None
         return real
     except OSError as error:
-        raise StartError(f"cannot read {shown(path)}: {error.strerror}") from None
+        raise cannot_read(path, error) from None
     if stat.S_ISDIR(mode):
         raise StartError(f"{shown(path)} is a directory; name a file in it")
     if not stat.S_ISREG(mode):
@@ -169,7 +169,7 @@ def refuse_foreign(path: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StartError(f"cannot read {shown(path)}: {error.strerror}") from None
+        raise cannot_read(path, error) from None
     if not header:
         return False
     if len(header) < _HEADER or header[:16] != b"SQLite format 3\0":
@@ -260,6 +260,16 @@ def _remove(path: str) -> None:
             os.unlink(path + suffix)
 
 
+def remove_begun(path: str) -> None:
+    """Remove what SQLite has begun beside *path*, where nothing is written there."""
+    with suppress(FileNotFoundError):
+        if os.stat(f"{path}-wal").st_size:
+            return
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(path + suffix)
+
+
 def _check(path: str) -> None:
     """Look at all that a start needs before anything is written."""
     shared = f"{path}-shm"
@@ -272,6 +282,8 @@ def _check(path: str) -> None:
                     raise sqlite3.DatabaseError(answer.splitlines()[-1])
             (version,) = db.execute("PRAGMA user_version").fetchone()
             _refuse_newer(path, version)
+            if version != SCHEMA_VERSION:
+                raise ValueError(f"its schema says {version}")
             read_identity(db)
             read_rooms(db)
             read_sessions(db, 0.0, 0)
@@ -343,6 +355,14 @@ def is_no_damage(error: Exception) -> bool:
     """Tell whether *error* says nothing about what is in the file."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (*_BUSY, *_FORBIDDEN, *_OF_THE_DISK)
+
+
+def cannot_read(path: str, error: OSError) -> StartError:
+    """Return what to tell of *error*, which came of looking at *path*."""
+    return StartError(
+        f"cannot read {shown(path)}: {error.strerror}; "
+        "see its rights and its folder's, or name another"
+    )
 
 
 def cannot_open(path: str, error: Exception) -> StartError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from chatroom.core.log import RoomLog
+from chatroom.core.log import Held, RoomLog
 
 if TYPE_CHECKING:
     from chatroom.core.messages import Message
@@ -24,6 +24,7 @@ class MemoryStore:
 
     def __init__(self, identity: str, keep: int = 0, keep_bytes: int = 0) -> None:
         self.identity = identity
+        self.held = Held()
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._last_ids: dict[str, int] = {}
@@ -39,7 +40,7 @@ class MemoryStore:
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*, for a room that has just begun."""
         last_id = self._last_ids.get(room, 0)
-        return RoomLog(self._keep, self._keep_bytes, last_id=last_id)
+        return RoomLog(self._keep, self._keep_bytes, last_id=last_id, held=self.held)
 
     def keep(
         self,

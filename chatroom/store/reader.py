@@ -73,15 +73,13 @@ class HistoryReader:
                 if not self._moved():
                     return found
             except OSError as error:
-                raise StartError(
-                    f"cannot read {file.shown(self.path)}: {error.strerror}"
-                ) from None
+                raise file.cannot_read(self.path, error) from None
             except sqlite3.Error as error:
                 if not self._moved():
                     raise file.cannot_open(self.path, error) from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; the next look opens what is there then."""
         if self._db is not None:
             self._db.close()
             self._db = None

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chatroom.core.log import RoomLog
+from chatroom.core.log import Held, RoomLog
 from chatroom.core.messages import Message
 from chatroom.errors import StoreError
 from chatroom.store import file
@@ -68,6 +68,7 @@ class SqliteStore:
         history_keep: int = 0,
     ) -> None:
         self._path = file.resolve(path)
+        self.held = Held()
         self._keep = keep
         self._keep_bytes = keep_bytes
         self._history_keep = history_keep
@@ -79,15 +80,26 @@ class SqliteStore:
         self._last_ids: dict[str, int] = {}
         self._oldest_ids: dict[str, int] = {}
         self._lock: int | None = file.take_lock(self._path)
+        at_rest = False
         try:
             file.prepare(self._path, identity)
+            at_rest = file.is_at_rest(self._path)
             self._open()
         except sqlite3.Error as error:
-            self.close()
+            self._abandon(at_rest)
             raise file.cannot_open(self._path, error) from None
         except BaseException:
-            self.close()
+            self._abandon(at_rest)
             raise
+
+    def _abandon(self, at_rest: bool) -> None:
+        """Let go of a file that could not be opened, and that was *at_rest* or not."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if at_rest:
+            file.remove_begun(self._path)
+        self.close()
 
     def _open(self) -> None:
         self._db = file.connect(self._path)
@@ -118,7 +130,7 @@ class SqliteStore:
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*; what is in the file is not read."""
         last_id = self._last_ids.get(room, 0)
-        return RoomLog(self._keep, self._keep_bytes, last_id=last_id)
+        return RoomLog(self._keep, self._keep_bytes, last_id=last_id, held=self.held)
 
     # -- while running ----------------------------------------------------------
 
@@ -198,6 +210,9 @@ class SqliteStore:
             with suppress(*_FAILURES):
                 self._writable()
         if self._db is not None:
+            # By itself SQLite does it only where nobody else has the file open.
+            with suppress(*_FAILURES):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
             self._db = None
         if self._lock is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chatroom.core import messages, requests
 from chatroom.core.log import MAX_PAGE
+from chatroom.core.text import DEFAULT_ROOM
 from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME, _pack_length, frame
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _hello(value: Fields) -> Request:
     return requests.Hello(
         _integer(value, "version"),
         _maybe_string(value, "nick"),
-        _string(value, "room") if "room" in value else "lobby",
+        _string(value, "room") if "room" in value else DEFAULT_ROOM,
         _maybe_string(value, "password"),
         _maybe_string(value, "session"),
     )

@@ -36,6 +36,7 @@ from tests.bench.measure import (
     ratio,
     steady,
 )
+from tests.bench.typing import paste, type_while_others_talk
 from tests.fuzz.load import MIB, beside_hostiles
 
 CPU_SECONDS = 3.0
@@ -275,6 +276,25 @@ def hostile(effort: Effort) -> list[Line]:
     ]
 
 
+def typing(effort: Effort) -> list[Line]:
+    """Measure what a person at a terminal feels of a thousand messages a second."""
+    found = type_while_others_talk(10 * effort.seconds)
+    pasted = paste()
+    return [
+        at_least("rows that scroll by in a second", found.rows, 1000),
+        at_most("letters lost", found.lost, 0),
+        at_most(
+            "a letter is shown after, p99", 1e3 * at(0.99, found.late), 20.0, " ms"
+        ),
+        Line("p50", f"{1e3 * at(0.5, found.late):.2f} ms"),
+        at_most("redraws in any second", found.draws, 30),
+        at_most("share of a core", 100 * found.share, 20.0, " %"),
+        at_most("a paste of 1 MiB is answered after", pasted.seconds, 1.0, " s"),
+        at_most("and the next key after", 1e3 * pasted.next_key, 100.0, " ms"),
+        at_most("messages that came of it", pasted.messages, 1),
+    ]
+
+
 ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "crowd": (
         "100 clients, 10 talking, 256 in flight",
@@ -302,6 +322,7 @@ ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "tls": ("100 members, all talking, through TLS", tls),
     "stalled": ("50 of 100 read nothing, 50 texts/s of 3000 bytes", stalled),
     "hostile": ("20 members at 50 texts/s beside 50 hostile connections", hostile),
+    "typing": ("at a terminal, 1000 messages/s arriving", typing),
     "storm": ("2000 come and go while others talk", storm),
 }
 

@@ -67,13 +67,13 @@ def test_no_color_is_honoured(
 
 def test_faces(loop: Loop, terminals: set[int]) -> None:
     client = Client(loop, Options(), [], Renderer())
-    assert isinstance(app._make_face(loop, client, True, Options()), Terminal)
-    plain = app._make_face(loop, client, False, Options())
+    assert isinstance(app._make_face(loop, client, Options(), True), Terminal)
+    plain = app._make_face(loop, client, Options(), False)
     assert isinstance(plain, Plain)
     assert not plain.interactive
     terminals.add(0)
-    assert app._make_face(loop, client, False, Options()).interactive
-    assert not app._make_face(loop, client, False, Options(json_in=True)).interactive
+    assert app._make_face(loop, client, Options(), False).interactive
+    assert not app._make_face(loop, client, Options(json_in=True), False).interactive
 
 
 def test_what_is_wrong_is_raised() -> None:

@@ -142,7 +142,7 @@ def test_a_long_paste_asks_first(desk: Desk) -> None:
 
 def test_what_does_not_fit_is_told(desk: Desk) -> None:
     desk.type(PASTE.format("x" * (MAX_LINE + 1)))
-    assert "at most" in desk.hint
+    assert "does not fit" in desk.hint
     assert desk.dialog.area(None).hints[0].spans[0][1] == ALARM
     assert desk.text == "|"
     desk.type("y")

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.core.log import ENTRY_OVERHEAD, MAX_PAGE, RoomLog
+from chatroom.core.log import (
+    ENTRY_OVERHEAD,
+    MAX_PAGE,
+    Held,
+    RoomLog,
+    level_down,
+)
 
 Numbered = tuple[int, bytes]
 
@@ -172,3 +178,34 @@ def test_what_is_dropped_is_let_go(count: int) -> None:
     assert [ref() is not None for ref in entries] == [False] * (count - 10) + [
         True
     ] * 10
+
+
+# -- several logs ----------------------------------------------------------------
+
+
+@given(st.lists(some, max_size=6), bounds, st.integers(0, 6000))
+def test_the_largest_give_until_all_have_no_more(
+    contents: list[list[bytes]], keep: int, most: int
+) -> None:
+    """Who has no more than its share loses nothing, and nobody falls far below it."""
+    held = Held()
+    logs = [RoomLog[bytes](keep, held=held) for _ in contents]
+    for log, entries in zip(logs, contents, strict=True):
+        for entry in entries:
+            log.append(entry)
+    assert held.size == sum(log.size for log in logs)
+    before = [(log.size, log.last_id, log.page(limit=200)[1]) for log in logs]
+    level_down(logs, most)
+    assert held.size == sum(log.size for log in logs) <= max(most, 0)
+    share = most // max(1, len(logs))
+    for log, (size, last_id, entries) in zip(logs, before, strict=True):
+        assert log.last_id == last_id
+        assert log.oldest_id == last_id - len(log) + 1
+        assert log.page(limit=200)[1] == entries[len(entries) - len(log) :]
+        if len(log) < len(entries):
+            # It had more than its share, and has it still, but for one entry.
+            assert size > share
+            dropped = entries[len(entries) - len(log) - 1]
+            assert log.size + len(dropped) + ENTRY_OVERHEAD > share
+    if sum(size for size, _, _ in before) <= most:
+        assert [log.size for log in logs] == [size for size, _, _ in before]

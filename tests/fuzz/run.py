@@ -40,6 +40,10 @@ MEMORY_BESIDE_HOSTILES = 256 * MIB
 """More than that is no worst case, but a mistake."""
 GROWTH = 1.1
 """What memory may be after the second half, in terms of that after the first."""
+FREE_BETWEEN = 4 * MIB
+"""And this on top: what the allocator has free between blocks in use.  It grows under
+hundreds of thousands of connections, TLS above all, while what is in use stays the
+same (measured: by 3.3 MiB in four minutes).  A session for each were much more."""
 JUDGED_FROM = 60.0
 """Seconds of a run below which memory has not settled, and is not judged."""
 REST = 20.0
@@ -230,7 +234,7 @@ def _compare(field: Field, before: list[int], after: list[int]) -> None:
     for target, first, second in zip(TARGETS, before, after, strict=True):
         shown = f"{first / MIB:.1f} MiB, then {second / MIB:.1f} MiB"
         print(f"  {target.name:15} memory after each half: {shown}")
-        if second > first * GROWTH:
+        if second > first * GROWTH + FREE_BETWEEN:
             field.find(f"{target.name}: its memory grows: {shown}")
 
 

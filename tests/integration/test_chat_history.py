@@ -135,6 +135,32 @@ def test_following_goes_on_over_a_restart(
         following.send_signal(signal.SIGINT)
 
 
+def test_following_goes_on_with_another_file_of_that_name(
+    server: Server, ann: Peer, path: Path, start: Start
+) -> None:
+    """A copy has been restored; it has fewer messages, and gives numbers again."""
+    copy = path.with_name("copy.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM INTO ?", [str(copy)])
+    with subprocess.Popen(
+        command(path, "tail", "-f", "-n", "1"), stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        following.stdout.readline()
+        ann.say("lost")
+        assert following.stdout.readline().endswith(" lobby 4 <ann> lost\n")
+        server.stop()
+        copy.replace(path)
+        bob = start("--history", str(path)).peer()
+        bob.hello("bob")
+        for text in ("one", "two"):
+            bob.say(text)
+        while not (line := following.stdout.readline()).endswith(" two\n"):
+            assert line.endswith(" lobby 4 <bob> one\n")
+        assert line.endswith(" lobby 5 <bob> two\n")
+        following.send_signal(signal.SIGINT)
+
+
 # -- as others start it ------------------------------------------------------------
 
 

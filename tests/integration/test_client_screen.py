@@ -111,7 +111,7 @@ def test_a_long_paste_asks_and_a_huge_one_is_refused(
     anna.type(PASTE.format(lines) + "\r")
     anna.look("  10")
     anna.type("\x03" + PASTE.format("x\r" * 500_000))
-    anna.look(f"a text has at most {MAX_LINE} characters")
+    anna.look(f"at most {MAX_LINE} characters")
     anna.type("here\r")
     bob.expect("message", text="here")
 

@@ -6,9 +6,12 @@ to it, the echo of the terminal included.
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +20,7 @@ import pytest
 
 from tests.integration.conftest import Start
 from tests.integration.test_client import Piped, Typist, heard, run
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 from tests.support.tls import CERT, KEY, OTHER_CERT, trusting
 from tests.support.waiting import fresh
 
@@ -159,6 +162,53 @@ def test_it_comes_back_over_tls(start: Start) -> None:
         anna.end_input()
         code, notices = anna.finish()
     assert code == 0, notices
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1"])
+def test_make_cert_prints_two_commands_that_work(tmp_path: Path, host: str) -> None:
+    """As they stand, each in a shell: the server is where the client looks for it."""
+    if shutil.which("make") is None or shutil.which("openssl") is None:
+        pytest.skip("needs make and openssl")
+    for name in ("Makefile", "bin", "chatroom"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as sock:
+        port = sock.getsockname()[1]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    clean |= {"PYTHON": sys.executable}
+    words = [f"HOST={host}", f"PORT={port}"]
+
+    def run_line(line: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            ["sh", "-c", line],
+            cwd=tmp_path,
+            env=clean,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    for _ in range(2):  # What was made once is kept.
+        made = subprocess.check_output(
+            ["make", "cert", *words], cwd=tmp_path, env=clean
+        )
+    lines = made.decode().splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["server", "client"]
+    server, client = (line.split(": ", 1)[1] for line in lines)
+    assert (tmp_path / ".chatroom" / "key.pem").stat().st_mode & 0o077 == 0
+    with run_line(server) as one:
+        try:
+            assert one.stdout is not None
+            assert any(b"listening on" in line for line in one.stdout)
+            with run_line(client) as anna:
+                said, _ = anna.communicate(b"over TLS\n", timeout=20)
+            assert (anna.returncode, said.count(b"over TLS")) == (0, 1)
+            log = (tmp_path / ".chatroom" / "server.log").read_text()
+            assert "tls-cert" in log and " warning " not in log
+        finally:
+            os.killpg(one.pid, signal.SIGTERM)
+            one.communicate(timeout=20)
 
 
 # -- the password ---------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import random
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -256,3 +257,25 @@ def test_500_lines_at_once_arrive(start: Start) -> None:
     assert [frame["text"] for frame in listener.frames("message")] == [
         f"line {number}" for number in range(500)
     ]
+
+
+def test_after_a_restart_all_come_back_at_once(start: Start, tmp_path: Path) -> None:
+    """Nobody is kept out for coming with many others, from one address at that."""
+    history = ("--history", str(tmp_path / "history.db"))
+    first = start(*history, "--max-clients-per-ip", "0")
+    room = fresh("room")
+    old = [first.member(room=room) for _ in range(400)]
+    sessions = [(peer.session, peer.nick) for peer in old]
+    assert first.stop() == 0
+    again = start(*history, "--max-clients-per-ip", "0")
+    peers = []
+    for session, nick in sessions:
+        peers.append(again.peer())
+        peers[-1].send("hello", version=1, session=session, nick=nick, room=room)
+    crowd = Crowd(peers)
+    crowd.serve(
+        lambda: all(member.count("room") for member in crowd.members), "all are in"
+    )
+    for member, (session, nick) in zip(crowd.members, sessions, strict=True):
+        (welcome,) = member.frames("welcome")
+        assert (welcome["nick"], welcome["session"]) == (nick, session)

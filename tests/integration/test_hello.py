@@ -558,3 +558,18 @@ def test_no_room_for_another_room(start: Start) -> None:
     server.member("carl", room=fresh("room"))
     refuse(server, "full", closes=True, version=1, room=fresh("room"))
     anna.expect_nothing()
+
+
+def test_there_is_always_room_in_the_lobby(start: Start) -> None:
+    """One who has something said in room after room keeps nobody out of the chat."""
+    server = start("--max-rooms", "3", "--rate", "0")
+    greedy = server.member("greedy", room="r0")
+    for number in range(1, 6):
+        greedy.say("kept")
+        greedy.send("join", room=f"r{number}")
+    greedy.close()
+    refuse(server, "full", closes=True, version=1, room=fresh("room"))
+    anna, bob = server.member("anna"), server.member("bob")
+    anna.expect("joined", nick=bob.nick)
+    anna.say("still here")
+    bob.expect("message", id=1)

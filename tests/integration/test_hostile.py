@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -160,31 +161,51 @@ def test_storms_of_requests_cost_their_sender(start: Start) -> None:
         for number in range(400):
             field = {"nick": {"nick": f"{fresh('s')}"}, "join": {"room": f"r{number}"}}
             member.outgoing += encode(kind, **field.get(kind, {}))
+    began = time.monotonic()
     crowd.serve(lambda: all(len(m.payloads) > 20 for m in crowd.members), "answers")
     chat(anna, bob)
-    crowd.serve(lambda: True, "")
+    _, _, members, rooms = crowd.members
+    crowd.serve(
+        lambda: (members.count("members"), rooms.count("rooms")) == (400, 400),
+        "all lists",
+    )
+    assert time.monotonic() - began > 1.5, "each is read at its rate"
+    chat(anna, bob)
     assert anna.history()["room"] == room
     for member in crowd.members:
         member.sock.close()
     server.expect_rest()
 
 
-def test_the_printed_bound_is_held(start: Start) -> None:
-    """Members over TLS who each hold what one can: a large frame that is not whole."""
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_the_printed_bound_is_held(start: Start, secure: bool) -> None:
+    """Members who each hold what one can: a large frame that is not whole."""
     few = ("--max-rooms", "2", "--keep-bytes", "100K", "--max-output-total", "1M")
-    pair = ("--tls-cert", CERT, "--tls-key", KEY)
-    server = start(*pair, *few, "--max-clients", "60", "--rate", "0")
-    line = server.wait_log(" start ", "memory=")
-    bound = int(line.split('memory="at most ')[1].split()[0]) << 20
+    pair = ("--tls-cert", CERT, "--tls-key", KEY) if secure else ()
+    tls = trusting() if secure else None
+    servers: list[Server] = []
+
+    def bound(members: int) -> int:
+        options = (*pair, *few, "--max-clients", str(members), "--rate", "0")
+        servers.append(start(*options))
+        line = servers[-1].wait_log(" start ", "memory=")
+        return int(line.split('memory="at most ')[1].split()[0]) << 20
+
+    a_member = (bound(1060) - bound(60)) // 1000
+    server = servers[-1]
     anna = server.member("anna")
     frame = encode("ping", pad="x" * 65000)
+    before = server.rss()
     for _ in range(50):
-        peer = server.member("full", tls=trusting())
+        peer = server.member("full", tls=tls)
         peer.send_raw(encode("ping", pad="x" * 1000) * 60 + frame[:-1])
     anna.sync()
-    assert server.rss() < bound
-    for options in (("--max-rooms", "0"), ("--keep-bytes", "0")):
-        start(*options).wait_log(" start ", 'memory="without a bound"')
+    assert server.rss() < before + 50 * a_member
+
+
+@pytest.mark.parametrize("name", ["--max-rooms", "--keep-bytes"])
+def test_without_a_limit_there_is_no_bound(start: Start, name: str) -> None:
+    start(name, "0").wait_log(" start ", 'memory="without a bound"')
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])

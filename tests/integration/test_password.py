@@ -153,6 +153,12 @@ def test_a_file_that_everybody_can_read_is_warned_of(start: Start, file: Path) -
     assert str(file) in server.wait_log(" warning secret ")
 
 
+def test_a_file_that_a_group_can_read_is_warned_of(start: Start, file: Path) -> None:
+    file.chmod(0o640)
+    server = start("--password-file", str(file))
+    assert str(file) in server.wait_log(" warning secret ")
+
+
 def test_a_file_of_ones_own_is_not_warned_of(server: Server) -> None:
     server.member("anna", password=SECRET)
     assert " warning " not in server.log()

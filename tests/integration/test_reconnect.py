@@ -144,7 +144,7 @@ def test_every_line_comes_once(mortal: Mortal) -> None:
     assert code == 0
     assert log == everything
     assert heard == log[len(log) - len(heard) :]
-    seen = [line.removeprefix("missed: ").removeprefix(">anna< ") for line in shown]
+    seen = [line.removeprefix("~ ").removeprefix(">anna< ") for line in shown]
     assert ["first", *seen] == everything
     assert "is lost" in notices
     assert "connected to chatroom/" in notices

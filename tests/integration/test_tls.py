@@ -564,11 +564,15 @@ def breaks(files: tuple[Path, Path], how: str) -> None:
         key.mkdir()
     elif how == "encrypted":
         put(key, ENCRYPTED_KEY)
+    elif how == "a pipe":
+        # Whoever opens it waits until somebody writes into it.
+        cert.unlink()
+        os.mkfifo(cert)
 
 
 BROKEN = pytest.mark.parametrize(
     "how",
-    ["another key", "key first", "no PEM", "empty", "missing", "a folder", "encrypted"],
+    "another key,key first,no PEM,empty,missing,a folder,a pipe,encrypted".split(","),
 )
 
 

@@ -21,7 +21,7 @@ SSH = (b"This is a chat room", b"\r\n")
 ALERT = (b"\x15\x03\x03\x00\x02\x02", b"\x28")
 
 VISITORS = {
-    "browser": (b"GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n", HTTP),
+    "browser": (b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n", HTTP),
     "form": (b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, HTTP),
     "http2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP),
     "verb": (b"OPTIONS * HTTP/1.0\r\n\r\n", HTTP),
@@ -56,7 +56,8 @@ def test_a_visitor_is_answered_and_sent_away(server: Server, name: str) -> None:
     peer = server.peer()
     peer.send_raw(data)
     check(bytes_of(peer), expected)
-    server.wait_log("visitor", f":{peer.local[1]}")
+    server.wait_log("visitor", f"127.0.0.1:{peer.local[1]}")
+    assert "192.0.2.9" not in server.log()
     anna.expect_nothing()
 
 
@@ -122,6 +123,14 @@ def test_junk_gets_a_frame_that_says_so(server: Server, junk: bytes) -> None:
             peer.send_raw(junk)
         peer.expect_error("bad-frame", closes=True)
     anna.expect_nothing()
+
+
+@pytest.mark.parametrize("junk", [b"\n", b"\r\n", b"\xff", b"x", b"\x01\x00\x00"])
+def test_junk_is_told_by_its_first_byte(server: Server, junk: bytes) -> None:
+    """It is not waited for the rest of a length that is none."""
+    peer = server.peer()
+    peer.send_raw(junk)
+    peer.expect_error("bad-frame", closes=True)
 
 
 def test_one_who_says_half_a_word_has_his_time(start: Start) -> None:

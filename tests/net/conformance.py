@@ -271,6 +271,15 @@ class TransportCases:
         assert bench.near.calls == ["connection_lost"]
         assert bench.near.reason == "enough"
 
+    def test_an_event_behind_its_end_is_nothing(self, bench: Bench) -> None:
+        """Another of the same tick has ended it; the selector's list still has it."""
+        bench.far.send(b"late")
+        bench.transport.abort("enough")
+        bench.transport.ready(READ | WRITE)
+        bench.until(bench.lost)
+        assert bench.near.calls == ["connection_lost"]
+        assert bench.near.data == b""
+
     def test_close_is_told_later_and_once(self, bench: Bench) -> None:
         bench.transport.close()
         bench.transport.close()

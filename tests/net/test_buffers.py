@@ -129,6 +129,30 @@ def test_one_call_is_offered_a_bounded_number_of_chunks() -> None:
     assert bytes(queue.buffers()[0]) == b"064"
 
 
+class Counting(bytes):
+    """A chunk that counts how often it is looked at."""
+
+    looks = 0
+
+    def __len__(self) -> int:
+        Counting.looks += 1
+        return super().__len__()
+
+
+def test_the_cost_of_sending_many_small_chunks_is_linear() -> None:
+    """Not by the clock: each is looked at a few times, however many there are."""
+    pool = OutputPool()
+    queue = OutputQueue(pool)
+    for number in range(100_000):
+        queue.append(Counting(b"%060d" % number))
+    assert queue.size == 6_000_000
+    while queue.size:
+        # The kernel takes less than it is offered, and ends within a chunk.
+        queue.consume(min(queue.size, 60 * BUFFERS_PER_SEND - 61))
+    assert pool.total == 0
+    assert Counting.looks < 6 * 100_000
+
+
 def test_no_copy_is_made_of_what_is_offered() -> None:
     queue = OutputQueue(OutputPool())
     first, second = bytes(1000), bytes(2000)

@@ -15,6 +15,7 @@ from chatroom.net import listener
 from chatroom.net.address import Address
 from chatroom.net.listener import (
     ACCEPTS_PER_TICK,
+    REPORT_INTERVAL,
     RETRY_DELAY,
     SEND_BUFFER,
     Listener,
@@ -165,6 +166,18 @@ def test_it_pauses_again_where_nothing_has_got_better(door: Door) -> None:
     door.advance(RETRY_DELAY)
     assert len(door.came) == 1
     assert door.sock.errors == []
+
+
+def test_it_says_so_once_a_minute(door: Door) -> None:
+    for reports in (1, 2):
+        door.sock.errors = [errno.EMFILE] * 3
+        door.call()
+        for _ in range(3):
+            door.advance(RETRY_DELAY)
+            door.tick()
+        assert door.sock.errors == []
+        assert len(door.reports) == reports
+        door.advance(REPORT_INTERVAL)
 
 
 def test_those_before_the_shortage_are_let_in(door: Door) -> None:

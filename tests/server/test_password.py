@@ -1,10 +1,12 @@
 """Who has to show a password: when a guess is answered, and who waits for whom."""
 
+from hmac import compare_digest
 from pathlib import Path
 
 import pytest
 
 from chatroom.config import MAX_UNFINISHED
+from chatroom.core import chat
 from chatroom.net.transport import LINGER
 from chatroom.server.guard import FORGET, LONGEST
 from tests.server.conftest import Start
@@ -48,6 +50,24 @@ def answer(client: Client) -> str:
 
 def test_who_knows_it_is_let_in_at_once(world: World) -> None:
     assert answer(guess(world, SECRET)) == "welcome room"
+
+
+def test_it_is_compared_in_constant_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By digests, so that not even its length can be told."""
+    compared = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return compare_digest(one, other)
+
+    monkeypatch.setattr(chat, "compare_digest", compare)
+    for password in ("", "o", SECRET, SECRET + "x" * 500):
+        guess(world, password)
+        world.advance(LONGEST)
+    assert len(compared) >= 4
+    assert set(compared) == {(32, 32)}
 
 
 def test_who_guesses_is_told_later_each_time(world: World) -> None:

@@ -6,16 +6,21 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatroom.core.messages import Message
 from chatroom.errors import StoreError
+from chatroom.server.app import TRIM_INTERVAL
+from chatroom.server.show import READ_STEP
 from chatroom.wire import codec
 from tests.server.conftest import Start
 from tests.support.inprocess import Client, World, kinds
 from tests.support.peer import encode, ids, texts
+
+Ask = Callable[..., tuple[list[int], bool, list[int]]]
 
 
 class Breaking:
@@ -385,6 +390,104 @@ def test_a_hook_or_timer_that_raises_is_logged(world: World) -> None:
     ann.send("ping")
     world.settle()
     assert kinds(ann.frames()) == ["pong"]
+
+
+# -- a store that fails ----------------------------------------------------------
+
+
+def test_a_trim_that_fails_is_written_down_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried every few seconds, for as long as it takes."""
+    outcomes: list[bool | StoreError] = [*[StoreError("no space")] * 3, True, False]
+
+    def trim() -> bool:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(world.server.store, "trim", trim)
+    world.server._trim()
+    world.advance(3.5 * TRIM_INTERVAL)
+    assert not outcomes
+    assert world.server._trim_timer is not None
+    world.server._trim_timer.cancel()
+    told = [line.partition(" ")[2] for line in world.log if " store " in line]
+    assert told == [
+        'error store text="no space"',
+        "warning store refused=0 text=recovered",
+    ]
+
+
+# -- pages that memory does not hold ----------------------------------------------
+
+
+@pytest.fixture
+def page_of(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Say texts to a room of which memory holds the last one only, and ask.
+
+    Gives the ids on the page, its ``more``, and the ids that were read for it.
+    """
+
+    def ask(text: str, times: int, **asked: int) -> tuple[list[int], bool, list[int]]:
+        world = start(history=str(tmp_path / "history.db"), keep=1)
+        ann = world.join("ann")
+        for _ in range(times):
+            ann.send("say", text=text)
+            world.settle()
+        ann.frames()
+        read: list[int] = []
+        real = world.server.store.read
+
+        def counted(room: str, low: int, high: int) -> list[Message]:
+            read.extend(range(low, high))
+            return real(room, low, high)
+
+        monkeypatch.setattr(world.server.store, "read", counted)
+        ann.send("history", limit=200, **asked)
+        world.settle()
+        (page,) = ann.frames()
+        return [found["id"] for found in page["messages"]], page["more"], read
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"after": 9}, list(range(10, 14))),
+        ({"before": 50}, list(range(46, 50))),
+        ({}, list(range(57, 61))),
+    ],
+)
+def test_not_much_more_is_read_than_a_page_holds(
+    page_of: Ask,
+    asked: dict[str, int],
+    found: list[int],
+) -> None:
+    """Of the longest texts four fit; all that were asked for would take long."""
+    *page, read = page_of("\U0001f600" * 4000, 60, **asked)
+    assert page == [found, True]
+    assert len(read) <= READ_STEP
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"after": 9}, list(range(10, 101))),
+        ({"before": 90}, list(range(1, 90))),
+        ({}, list(range(1, 101))),
+    ],
+)
+def test_a_page_that_is_read_in_parts_is_whole(
+    page_of: Ask,
+    asked: dict[str, int],
+    found: list[int],
+) -> None:
+    *page, read = page_of("short", 100, **asked)
+    assert page == [found, False]
+    assert sorted(read) == found
 
 
 # -- large rooms -----------------------------------------------------------------

@@ -93,6 +93,12 @@ class StoreConformance:
         assert (len(log), log.last_id, log.oldest_id) == (0, 0, 1)
         assert oldest(store, "lobby", log) == 1
 
+    def test_what_all_logs_hold_is_counted(self, store: Store) -> None:
+        logs = [store.open_log(room) for room in ("lobby", "tea")]
+        for log in logs:
+            log.append(bytes(1000))
+        assert store.held.size == sum(log.size for log in logs) > 2000
+
     def test_ids_begin_at_one_and_follow_on_each_other(self, store: Store) -> None:
         first, second = said("lobby", "lobby"), said("lobby")
         store.keep(first, {}, 0.0, 0)

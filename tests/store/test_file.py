@@ -9,6 +9,7 @@ import fcntl
 import os
 import random
 import re
+import resource
 import sqlite3
 import stat
 import tempfile
@@ -185,6 +186,21 @@ def test_where_the_disk_is_full_nothing_is_left(
     assert "see the disk" in refusal(path)
 
 
+@pytest.mark.parametrize("size", [0, 20_000])
+def test_a_full_disk_leaves_nothing_beside_one_that_is_there(
+    path: Path, size: int
+) -> None:
+    """Opening it takes some room: the memory that is shared is a file, too."""
+    make(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        assert "see the disk" in refusal(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    SqliteStore(str(path), "one").close()
+
+
 @pytest.mark.parametrize(
     "name", ["a b?c=d#e%20f&g.db", ":memory:", "file:x.db?mode=memory", "zoë's.db", "-"]
 )
@@ -271,7 +287,8 @@ def test_there_has_to_be_a_folder(tmp_path: Path) -> None:
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    refusal(tmp_path / "file" / "history.db")
+    line = refusal(tmp_path / "file" / "history.db")
+    assert "Not a directory; see its rights and its folder's, or name another" in line
 
 
 def test_a_name_that_is_too_long(tmp_path: Path) -> None:
@@ -343,6 +360,7 @@ def test_a_damaged_file_after_a_crash_is_left_alone(path: Path) -> None:
         "DROP TABLE sessions",
         "ALTER TABLE messages RENAME COLUMN sender TO nick",
         "DELETE FROM meta",
+        "PRAGMA user_version = 0",
         "UPDATE rooms SET last_id = 'many'",
         "UPDATE sessions SET strikes = '1 x'",
         "UPDATE sessions SET ended_at = 'never'",
@@ -439,7 +457,8 @@ def test_a_file_that_may_not_be_read_is_told_and_left_alone(common: Path) -> Non
     path = common / "history.db"
     make(path)
     path.chmod(0o200)
-    with as_nobody(), pytest.raises(StartError, match=r"cannot read .*/history\.db"):
+    why = r"cannot read .*/history\.db: Permission denied; see its rights"
+    with as_nobody(), pytest.raises(StartError, match=why):
         SqliteStore(str(path), "one")
     assert list(common.iterdir()) == [path]
 

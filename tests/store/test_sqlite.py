@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from itertools import count
@@ -18,6 +19,7 @@ from chatroom.core.sessions import Peer, Session, Sessions
 from chatroom.errors import StoreError
 from chatroom.store import Store, file
 from chatroom.store.file import BUSY_TIMEOUT
+from chatroom.store.reader import HistoryReader
 from chatroom.store.sqlite import TRIM_BATCH, SqliteStore
 from tests.store.conformance import WALL, StoreConformance, ids, said, session
 from tests.store.faulty import Faulty
@@ -162,6 +164,35 @@ def test_after_its_end_all_is_in_the_one_file(opened: Open, path: Path) -> None:
         assert again.identity == "one"
         assert len(again.read("lobby", 1, 2)) == 1
     opened()
+
+
+def test_after_its_end_all_is_in_the_one_file_though_it_is_read(
+    opened: Open, path: Path
+) -> None:
+    """Whoever has it open keeps SQLite from putting everything there by itself."""
+    store = opened()
+    store.keep(said("lobby"), {}, 0.0, WALL)
+    with closing(HistoryReader(str(path))) as reader:
+        assert reader.rooms() == {"lobby": 1}
+        store.close()
+        copy = path.with_name("copy.db")
+        copy.write_bytes(path.read_bytes())
+        assert in_file(copy, "SELECT id FROM messages") == [(1,)]
+        assert reader.rooms() == {"lobby": 1}
+
+
+def test_its_end_is_not_held_up_by_who_reads_on(opened: Open, path: Path) -> None:
+    store = opened()
+    store.keep(said("lobby"), {}, 0.0, WALL)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        assert other.execute("SELECT count(*) FROM messages").fetchone() == (1,)
+        store.keep(said("lobby"), {}, 0.0, WALL)
+        started = time.monotonic()
+        store.close()
+        assert time.monotonic() - started < BUSY_TIMEOUT + 1.0
+    again = opened()
+    assert ids(again.read("lobby", 1, 9)) == [1, 2]
 
 
 def test_each_commit_is_synced_before_it_is_told(opened: Open) -> None:
