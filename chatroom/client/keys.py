@@ -1,7 +1,7 @@
 """Bytes of a terminal in, keys out.
 
     feed(bytes) -> [key, ...]
-    waiting, and nothing comes for ESCAPE_TIME: time_out() -> [key, ...]
+    nothing comes for ``patience`` seconds: time_out() -> [key, ...]
 
 How the bytes are cut makes no difference, but that a run of text may come as several
 keys: half a character and half a sequence wait for their rest.  A sequence that is no
@@ -26,6 +26,9 @@ from chatroom.client.glyphs import only_safe
 ESCAPE_TIME = 0.2
 """Seconds after which a lone ESC is the key.  A network may tear a sequence by some
 50 ms, a busy machine by more; and nothing that Escape does is in a hurry."""
+END_TIME = 3.0
+"""Seconds without anything after which the end of a paste, or of an answer, does not
+come any more: a terminal that has lost it must not hold the keyboard for good."""
 MAX_PASTE = 65536
 """Characters of a paste that are kept: many times what can be said at once.  Of the
 rest only the lines are counted."""
@@ -126,8 +129,9 @@ class KeyReader:
         self._at = 0
         """What of the text has been read."""
         self._keys: list[Key] = []
-        self.waiting = False
-        """Whether an ESC, or half a sequence, may be all that comes."""
+        self.patience: float | None = None
+        """Seconds without more after which what has come is all; ``None``: nothing
+        waits for more."""
         self._machine = self._read()
         next(self._machine)
 
@@ -140,7 +144,7 @@ class KeyReader:
 
     def time_out(self) -> list[Key]:
         """Nothing has followed what waits: return the keys that it is by itself."""
-        if self.waiting:
+        if self.patience is not None:
             self._machine.send(TIMED_OUT)
         return self._take()
 
@@ -175,14 +179,17 @@ class KeyReader:
 
     def _next(self) -> Generator[None, str, str]:
         """Read one character of a sequence."""
-        if self._at == len(self._text):
-            self.waiting = True
-            self._text, self._at = (yield), 0
-            self.waiting = False
-            if self._text == TIMED_OUT:
-                return TIMED_OUT
+        if self._at == len(self._text) and not (yield from self._more(ESCAPE_TIME)):
+            return TIMED_OUT
         self._at += 1
         return self._text[self._at - 1]
+
+    def _more(self, patience: float) -> Generator[None, str, bool]:
+        """Read on, all being read; return whether something has come."""
+        self.patience = patience
+        self._text, self._at = (yield), 0
+        self.patience = None
+        return self._text != TIMED_OUT
 
     def _break_off(self, char: str) -> None:
         """End a sequence before *char*, which is none of it: Ctrl-C always works."""
@@ -276,9 +283,11 @@ class KeyReader:
         """
         char = yield from self._next()
         self._at -= len(char)
-        if char != TIMED_OUT:
-            while not (end := _CONTROL.search(self._text, self._at)):
-                self._text, self._at = (yield), 0
+        end = None
+        more = char != TIMED_OUT
+        while more and not (end := _CONTROL.search(self._text, self._at)):
+            more = yield from self._more(END_TIME)
+        if end is not None:
             self._at = end.start()
             if end[0] == ESC:
                 return  # With the backslash behind it it is unknown, too.
@@ -288,29 +297,45 @@ class KeyReader:
 
     def _paste(self) -> Generator[None, str, None]:
         """A paste up to its end, whatever else is in it."""
-        kept: list[str] = []
-        room = MAX_PASTE
-        newlines = 0
-        last = "\n"
+        pasted = _Pasted()
         text = self._text[self._at :]
-        while True:
-            end = text.find(_PASTE_END)
-            ended = end >= 0
-            if not ended:
-                more = _PERHAPS_MORE.search(text[-len(_PASTE_END) :])
-                end = len(text) - (len(more[0]) if more else 0)
-            piece = _NEWLINE.sub("\n", text[:end])
-            newlines += piece.count("\n")
-            last = piece[-1:] or last
-            if room:
-                kept.append(only_safe(piece)[:room])
-                room -= len(kept[-1])
-            if ended:
+        while (end := text.find(_PASTE_END)) < 0:
+            more = _PERHAPS_MORE.search(text[-len(_PASTE_END) :])
+            sure = len(text) - (len(more[0]) if more else 0)
+            pasted.take(text[:sure])
+            text = text[sure:]
+            if not (yield from self._more(END_TIME)):
+                end = len(text)
                 break
-            text = text[end:] + (yield)
-        self._text, self._at = text, end + len(_PASTE_END)
-        lines = newlines + (last != "\n")
-        self._keys.append(Key("paste", "".join(kept), lines))
+            text += self._text
+        pasted.take(text[:end])
+        self._text, self._at = text, min(end + len(_PASTE_END), len(text))
+        self._keys.append(pasted.key)
+
+
+class _Pasted:
+    """What has come of a paste."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._room = MAX_PASTE
+        self._newlines = 0
+        self._last = "\n"
+
+    def take(self, text: str) -> None:
+        """It goes on with *text*."""
+        text = _NEWLINE.sub("\n", text)
+        self._newlines += text.count("\n")
+        self._last = text[-1:] or self._last
+        if self._room:
+            self._kept.append(only_safe(text)[: self._room])
+            self._room -= len(self._kept[-1])
+
+    @property
+    def key(self) -> Key:
+        """All of it, as if it were one key."""
+        lines = self._newlines + (self._last != "\n")
+        return Key("paste", "".join(self._kept), lines)
 
 
 def _modifiers(field: str) -> int:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatroom.client.glyphs import is_safe
-from chatroom.client.keys import MAX_PASTE, Key, KeyReader
+from chatroom.client.keys import END_TIME, ESCAPE_TIME, MAX_PASTE, Key, KeyReader
 
 SEQUENCES = {
     # Control keys.
@@ -212,7 +212,7 @@ def test_nothing_that_comes_out_holds_a_control_character(
             own = "\t\n" if key.name == "paste" else ""
             assert all(is_safe(char) or char in own for char in key.text)
         if piece is None:
-            assert not reader.waiting
+            assert reader.patience is None
 
 
 @pytest.mark.parametrize(
@@ -234,23 +234,42 @@ def test_nothing_that_comes_out_holds_a_control_character(
 def test_what_nothing_follows(data: bytes, names: list[str]) -> None:
     reader = KeyReader()
     keys = reader.feed(data)
-    waited = [reader.waiting]
+    waited = [reader.patience]
     keys += reader.time_out()
-    waited.append(reader.waiting)
+    waited.append(reader.patience)
     assert [key.name for key in keys] == names
-    assert waited == [True, False]
+    assert waited == [ESCAPE_TIME, None]
     assert reader.time_out() == []
     assert reader.feed(b"x") == [Key("text", "x")]
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"x", b"\xe6\x97", b"\x1b[200~", b"\x1b[200~\x1b[20", b"\x1b]0;half"]
+    ("data", "key"),
+    [
+        ("\x1b[200~", Key("paste")),
+        ("\x1b[200~a\r\nb\r", Key("paste", "a\nb\n", 2)),
+        ("\x1b[200~a\x1b[20", Key("paste", "a[20", 1)),
+        ("\x1b]0;half", Key("unknown")),
+        ("\x1bPhalf", Key("unknown")),
+    ],
 )
+def test_an_end_that_never_comes_is_waited_for_a_while(data: str, key: Key) -> None:
+    """Half a paste, were it cut at once, would go on as keys; half an answer as text;
+    and a keyboard that is held for good is as bad."""
+    reader = KeyReader()
+    assert reader.feed(data.encode()) == []
+    waited = [reader.patience]
+    assert reader.time_out() == [key]
+    waited.append(reader.patience)
+    assert waited == [END_TIME, None]
+    assert reader.feed(b"x\x1b[201~") == [Key("text", "x"), Key("unknown")]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"\xe6\x97"])
 def test_where_time_ends_nothing(data: bytes) -> None:
-    """Half a paste, were it cut, would go on as keys; and half an answer as text."""
     reader = KeyReader()
     reader.feed(data)
-    assert not reader.waiting
+    assert reader.patience is None
     assert reader.time_out() == []
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from chatroom.client import terminal
 from chatroom.client.editor import Editor, Entered
-from chatroom.client.keys import ESCAPE_TIME, KeyReader
+from chatroom.client.keys import END_TIME, ESCAPE_TIME, KeyReader
 from chatroom.client.line_history import LineHistory
 from chatroom.client.lines import Line, line
 from chatroom.client.recall import Recall
@@ -425,6 +425,20 @@ def test_a_lone_escape_is_a_key_after_a_moment(opened: Bench) -> None:
     opened.wait(ESCAPE_TIME)
     opened.type("y")
     assert opened.screen == "> y", "the rest came in time"
+
+
+def test_a_paste_whose_end_never_comes_does_not_hold_the_keyboard(
+    opened: Bench,
+) -> None:
+    opened.type("\x1b[200~torn")
+    opened.wait(END_TIME / 2)
+    opened.type(" off")
+    opened.wait(END_TIME - KEY_INTERVAL)
+    assert opened.screen == ">"
+    opened.wait(KEY_INTERVAL)
+    assert opened.screen == "> torn off"
+    opened.type("!\r")
+    assert opened.owner.lines == ["torn off!"]
 
 
 def test_the_bell_rings_once_with_what_is_shown(opened: Bench) -> None:
