@@ -4,10 +4,10 @@
     nothing comes for ``patience`` seconds: time_out() -> [key, ...]
 
 How the bytes are cut makes no difference, but that a run of text may come as several
-keys: half a character and half a sequence wait for their rest.  A sequence that is no
-key is swallowed whole, so that no answer of a terminal is taken for text.  Nothing that
-comes out holds a control character, but for the tabs and newlines of a paste.
-Must not know: what a key does.
+keys, and that many lines at once are a paste: half a character and half a sequence wait
+for their rest.  A sequence that is no key is swallowed whole, so that no answer of a
+terminal is taken for text.  Nothing that comes out holds a control character, but for
+the tabs and newlines of a paste.  Must not know: what a key does.
 
 The sequences are those of xterm, the VT220, rxvt, the Linux console, tmux and screen,
 with modifiers as xterm encodes them; and ``CSI u`` and xterm's ``CSI 27``, which some
@@ -29,6 +29,9 @@ ESCAPE_TIME = 0.2
 END_TIME = 3.0
 """Seconds without anything after which the end of a paste, or of an answer, does not
 come any more: a terminal that has lost it must not hold the keyboard for good."""
+BURST_LINES = 10
+"""Lines that a person may have typed by the time they are read.  More at once are a
+paste into a terminal that marks none, such as the Linux console."""
 MAX_PASTE = 65536
 """Characters of a paste that are kept: many times what can be said at once.  Of the
 rest only the lines are counted."""
@@ -113,6 +116,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NUMBERS = re.compile("[0-9:;]*")
 _TWO_DIGITS = re.compile("[0-9]{1,2}")
 _NEWLINE = re.compile("\r\n?|[\u2028\u2029]")
+_LINE = re.compile("[^\x00-\x1f\x7f][\r\n]")
+"""The end of a line with something in it."""
 _PASTE = ("200", "~")
 _PASTE_END = f"{ESC}[201~"
 _PERHAPS_MORE = re.compile(r"(?:\r|\x1b(?:\[(?:2(?:0(?:1)?)?)?)?)\Z")
@@ -166,6 +171,8 @@ class KeyReader:
         while True:
             if self._at == len(self._text):
                 self._text, self._at = (yield), 0
+                if _is_burst(self._text):
+                    yield from self._paste(ESCAPE_TIME)
             elif run := _TEXT.match(self._text, self._at):
                 self._at = run.end()
                 self._type(run[0])
@@ -241,7 +248,7 @@ class KeyReader:
                 parameters += char
             char = yield from self._next()
         if (parameters, char) == _PASTE:
-            yield from self._paste()
+            yield from self._paste(END_TIME)
         elif (parameters, char) == ("", "["):
             yield from self._swallow(1)  # A function key of the Linux console.
         elif (parameters, char) == ("", "M"):
@@ -295,8 +302,8 @@ class KeyReader:
                 self._at = end.end()
         self._keys.append(UNKNOWN)
 
-    def _paste(self) -> Generator[None, str, None]:
-        """A paste up to its end, whatever else is in it."""
+    def _paste(self, patience: float) -> Generator[None, str, None]:
+        """A paste up to its end, or *patience* seconds without more of it."""
         pasted = _Pasted()
         text = self._text[self._at :]
         while (end := text.find(_PASTE_END)) < 0:
@@ -304,7 +311,7 @@ class KeyReader:
             sure = len(text) - (len(more[0]) if more else 0)
             pasted.take(text[:sure])
             text = text[sure:]
-            if not (yield from self._more(END_TIME)):
+            if not (yield from self._more(patience)):
                 end = len(text)
                 break
             text += self._text
@@ -336,6 +343,11 @@ class _Pasted:
         """All of it, as if it were one key."""
         lines = self._newlines + (self._last != "\n")
         return Key("paste", "".join(self._kept), lines)
+
+
+def _is_burst(text: str) -> bool:
+    """Tell whether *text*, which has come at once, is too much to be typed."""
+    return ESC not in text and len(_LINE.findall(text)) > BURST_LINES
 
 
 def _modifiers(field: str) -> int:

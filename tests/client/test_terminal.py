@@ -441,6 +441,14 @@ def test_a_paste_whose_end_never_comes_does_not_hold_the_keyboard(
     assert opened.owner.lines == ["torn off!"]
 
 
+def test_a_paste_that_is_not_marked_is_one_all_the_same(opened: Bench) -> None:
+    opened.type("line\r" * 20)
+    opened.wait(ESCAPE_TIME)
+    opened.wait(KEY_INTERVAL)
+    assert opened.screen.startswith("paste of 20 lines")
+    assert opened.owner.lines == []
+
+
 def test_the_bell_rings_once_with_what_is_shown(opened: Bench) -> None:
     opened.face.bell()
     opened.face.bell()
