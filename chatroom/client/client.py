@@ -319,6 +319,8 @@ class Client:
     def _ask(self, question: Question, why: str) -> None:
         question.times += 1
         self._asking.asked = question
+        self._state = "not in yet"
+        self._tell_status()
         self.notice(f"{why}\n{question.text}".rstrip("\n"))
         self.face.prompt(question.prompt, question.secret)
         self.face.open()

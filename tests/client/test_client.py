@@ -274,6 +274,7 @@ def test_who_finds_the_nick_taken_is_asked_for_another(stay: Stay) -> None:
     stay.hear(TAKEN)
     assert "anna is taken" in stay.face.shown
     assert stay.face.prompted == "nick: "
+    assert stay.face.status_now.state == "not in yet"
     assert stay.face.opened
     stay.client.entered("  ")
     stay.client.entered("two words")
