@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from chatroom.client.glyphs import is_safe
 from chatroom.client.keys import (
     BURST_LINES,
     END_TIME,
@@ -17,6 +16,7 @@ from chatroom.client.keys import (
     Key,
     KeyReader,
 )
+from tests.client.characters import is_safe
 
 SEQUENCES = {
     # Control keys.
