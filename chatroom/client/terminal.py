@@ -45,6 +45,8 @@ TAKE = "\x1b[?2004h\x1b[?1004h"
 GIVE_BACK = "\x1b[?1004l\x1b[?2004l\x1b[?25h"
 """As it was; and with a cursor, whatever happened in the middle of a draw."""
 
+_GOES = frozenset((Wish.AWAY, Wish.SUSPEND))
+"""What a user wishes who reads no further."""
 _INPUT, _LOCAL, _CONTROL = 0, 3, 6  # Where they are in what tcgetattr gives.
 
 
@@ -234,7 +236,7 @@ class Terminal:
         self._last_key = self._loop.now
         for key in keys:
             wishes = self._dialog.press(key)
-            self._look(Wish.AWAY not in wishes)
+            self._look(_GOES.isdisjoint(wishes))
             if Wish.SUSPEND in wishes:
                 self._suspend()
             elif Wish.REDRAW in wishes:

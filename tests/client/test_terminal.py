@@ -481,6 +481,16 @@ def test_the_focus_tells_whether_anybody_reads(opened: Bench) -> None:
     assert opened.owner.looks == [False, True, False, True], "a key is a sign, too"
 
 
+def test_whoever_stops_it_does_not_read_on(
+    opened: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: opened.owner.looks.append(True))
+    opened.type("\x1a")
+    assert opened.owner.looks == [False, True], "told before it is stopped"
+    opened.type("x")
+    assert opened.owner.looks == [False, True, True]
+
+
 def test_nobody_reads_who_has_pressed_no_key_for_long(opened: Bench) -> None:
     opened.wait(AWAY_TIME / 2)
     opened.type("x")
