@@ -490,9 +490,14 @@ class Typist:
         return self.read_until(lambda seen: all(text in seen for text in texts))
 
     def look(self, *texts: str) -> str:
-        """Read until all these texts are on the screen; give what is on it."""
+        """Read until all these texts are on the screen; give what is on it.
+
+        There is no cursor in the middle of a draw, which may come in pieces.
+        """
         deadline = time.monotonic() + PATIENCE
-        while not all(text in self.emulator.shown for text in texts):
+        while "25" not in self.emulator.modes or not all(
+            text in self.emulator.shown for text in texts
+        ):
             assert time.monotonic() < deadline, f"not seen: {self.emulator.shown}"
             self._screen += self._read(0.1)
         return self.emulator.shown
