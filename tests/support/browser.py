@@ -181,7 +181,6 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Audits"):
             page.call(f"{domain}.enable")
         page.resize(width, height)
-        page.attend(True)
         page.call("Page.navigate", url=url)
         page.wait("document.readyState === 'complete'")
         return page
@@ -309,7 +308,9 @@ class Page:
 
     def attend(self, looked_at: bool) -> None:
         """Let the page believe that somebody looks at it, or that nobody does."""
-        self.call("Emulation.setFocusEmulationEnabled", enabled=looked_at)
+        event = "focus" if looked_at else "blur"
+        self.value(f"document.hasFocus = () => {json.dumps(looked_at)}")
+        self.value(f"window.dispatchEvent(new Event('{event}'))")
 
     def resize(self, width: int, height: int) -> None:
         """Give its window another size."""
