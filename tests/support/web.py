@@ -131,7 +131,9 @@ def frame(
     if not masked:
         return data + payload
     mask = struct.pack("!I", next(_masks) & 0xFFFFFFFF)
-    return data + mask + bytes(b ^ mask[i & 3] for i, b in enumerate(payload))
+    # Quickly, so that who puts load on a server is not held up by it.
+    stream = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+    return data + mask + (int.from_bytes(payload, "big") ^ stream).to_bytes(size, "big")
 
 
 def encode(type: str, **fields: object) -> bytes:
