@@ -191,7 +191,6 @@ class Screen:
         if len(text) > most:
             first = min(max(0, row - most // 2), len(text) - most)
             text, row = text[first : first + most], row - first
-        free = self._rows - len(text)
         if (
             area.status is not None
             and self._rows >= MIN_STATUS_ROWS
@@ -200,9 +199,8 @@ class Screen:
             # The last column stays free: terminals disagree about some characters.
             bar = status_line(area.status, self._columns - 1)
             rows.append(tuple(_cells(bar.spans, self._columns)))
-            free -= 1
         hints = [row for hint in area.hints for row in wrapped(hint, self._columns)]
-        del hints[min(free, max(1, self._rows // 3)) :]
+        del hints[min(self._rows - len(text), max(1, self._rows // 3)) :]
         rows[:0] = [tuple(_cells(hint, self._columns)) for hint in hints]
         row += len(rows)
         return _Drawn((*rows, *map(tuple, text)), (row, column))
@@ -332,18 +330,21 @@ def _column_behind(cells: Iterable[Cell]) -> int:
 
 def _cells(spans: Sequence[Span], columns: int) -> list[Cell]:
     """Return what *spans* are made of; nothing is wider than so many *columns*."""
+    whole = "".join(text for text, _ in spans)
+    if whole.isascii():
+        return [(char, 1, style) for text, style in spans for char in text]
     # Looks may change within a cluster, which stays one all the same.
     styles = [style for text, style in spans for _ in text]
     cells = []
     at = 0
-    for grapheme in graphemes("".join(text for text, _ in spans)):
+    for grapheme in graphemes(whole):
         cells.append(_cell(grapheme, styles[at], columns))
         at += len(grapheme)
     return cells
 
 
 def _cell(grapheme: str, style: Style, columns: int) -> Cell:
-    width = most_columns(grapheme)
+    width = 1 if grapheme.isascii() else most_columns(grapheme)
     return (grapheme, width, style) if width <= columns else (TOO_WIDE, 1, style)
 
 

@@ -265,8 +265,9 @@ class Terminal:
         if self._settings is None:
             return
         mode = self._settings.copy()
-        # Enter still comes as a newline.  Ctrl-S would stop the output, and with it
-        # the answers to the server's pings.
+        # A CR stays one: in a paste CR LF is one end of a line, not two.  Ctrl-S would
+        # stop the output, and with it the answers to the server's pings.
+        mode[_INPUT] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
         mode[_INPUT] &= ~(termios.IXON | termios.ISTRIP)
         mode[_LOCAL] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
         mode[_CONTROL] = mode[_CONTROL].copy()

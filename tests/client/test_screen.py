@@ -86,6 +86,24 @@ def test_the_screen_is_what_the_model_says(
         assert terminal.style == ""
 
 
+@given(SIZES, TYPED, st.booleans())
+@example((20, 5), "👍🏽a👍🏽b", False)
+@example((20, 5), "a\u0301b\u0301", False)
+def test_typed_key_by_key_and_taken_back(
+    size: tuple[int, int], text: str, joins: bool
+) -> None:
+    screen, model = Screen(*size, Paint.NONE), Model(*size)
+    terminal = Emulator(*size, joins=joins)
+    clusters = graphemes(text.replace("\t", TAB_MARK))
+    numbers = [*range(len(clusters) + 1), *reversed(range(len(clusters)))]
+    for number in numbers:
+        typed = "".join(clusters[:number])
+        area = Area("> ", typed, len(typed))
+        model.draw([], area)
+        terminal.feed(screen.draw([], area).encode())
+        assert terminal.screen == model.screen
+
+
 @given(SIZES, st.lists(LINES, max_size=30), areas())
 def test_nothing_that_scrolls_by_is_lost(
     size: tuple[int, int], lines: list[Line], area: Area

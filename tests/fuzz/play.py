@@ -28,7 +28,7 @@ Five for what is judged still, and as many for each lingering.
 """
 PAID = 8192
 """Bytes of a case that every server judges in time."""
-FAREWELLS = (b"HTTP/1.1 400", b"This is a chat room", b"ERROR :", b"554 ", b"\x15\x03")
+FAREWELLS = (b"HTTP/1.1 ", b"This is a chat room", b"ERROR :", b"554 ", b"\x15\x03")
 """How the answers begin to who speaks something else."""
 
 

@@ -160,7 +160,7 @@ def test_what_was_missed_comes_out_marked(mortal: Mortal) -> None:
         bob.say("where are you?")
         bob.expect("message")
         assert anna.out.line() in (
-            f"~ <{bob.nick}> where are you?",
+            f"missed: <{bob.nick}> where are you?",
             # Where anna was the first to be there.
             f"<{bob.nick}> where are you?",
         )

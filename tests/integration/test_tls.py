@@ -114,7 +114,7 @@ def test_a_record_with_200_frames(server: Server, version: ssl.TLSVersion) -> No
     frame = encode("ping", data="x" * 40)
     record = anna.tls.seal(frame * 200)
     assert len(frame) * 200 < 16384 < len(frame) * 240
-    assert record.count(record[:3]) == 1
+    assert len(record) == 5 + int.from_bytes(record[3:5]), "it is one"
     anna.tls.raw.sendall(record)
     for _ in range(200):
         anna.expect("pong", data="x" * 40)
