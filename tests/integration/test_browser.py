@@ -703,6 +703,8 @@ def test_nothing_is_cut_off_at_any_width(
         box = ann.page.value(f"document.getElementById('{id}').getBoundingClientRect().toJSON()")
         assert 0 <= box["left"] < box["right"] <= width
         assert box["bottom"] <= 640
+    named = "document.getElementById('members').childElementCount === 2"
+    ann.page.wait(named)
     narrow = width < 1000
     assert ann.page.shows("#members-button") is narrow
     if narrow:

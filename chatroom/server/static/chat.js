@@ -28,7 +28,6 @@ export function isShout(text, letters = 1) {
 	return (text.match(/\p{Uppercase}/gu) ?? []).length >= Math.max(1, letters)
 }
 
-// The form in which nicks are compared.
 export function nickKey(nick) {
 	const folded = nick.normalize("NFKC").toUpperCase().toLowerCase()
 	return folded.replaceAll("ς", "σ").normalize("NFKC")
@@ -72,12 +71,7 @@ export function hueOf(nick) {
 const isGuest = (nick) => /^guest-\d+$/.test(nickKey(nick))
 const isRoom = (name) => /^[a-z0-9][a-z0-9_-]{0,31}$/.test(name)
 const roomOf = (text) => text.trim().replace(/^#/, "")
-const lengthOf = (text) => [...text].length // In code points, as the server counts.
 const amount = (number, thing) => `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`
-
-function randomRef() {
-	return crypto.getRandomValues(new BigUint64Array(1))[0].toString(16)
-}
 
 // What the browser keeps for us; some let nobody keep anything.
 function recall(area, name) {
@@ -98,8 +92,8 @@ export class Outbox {
 
 	add(frame, room, shout = false) {
 		const says = "text" in frame
-		if (says) frame.ref = randomRef()
-		const join = this.items.findLast((item) => item.frame.type === "join")
+		if (says) frame.ref = crypto.getRandomValues(new BigUint64Array(1))[0].toString(16)
+		const join = this.items.findLast(({ frame: { type } }) => type === "join")
 		this.items.push({ frame, says, room: join?.frame.room ?? room, shout })
 	}
 
@@ -110,7 +104,6 @@ export class Outbox {
 		}
 	}
 
-	// Return what the answer to `ref` answers.
 	answered(ref) {
 		const at = this.#find(ref)
 		if (at < 0) return null
@@ -270,7 +263,6 @@ export class Room {
 		return [notice(`${amount(gone, "message")} that you missed: gone from the server.`)]
 	}
 
-	// The same for what stands before all this.
 	olderQuestion() {
 		if (!this.older || this.askedOlder || this.catchingUp) return null
 		this.askedOlder = true
@@ -288,7 +280,6 @@ export class Room {
 		return [entry("notice", { text: begins, at: NaN }), ...found]
 	}
 
-	// Give up the oldest entries where there are very many.
 	trim() {
 		if (this.entries.length <= MOST_KEPT) return
 		this.entries.splice(0, MOST_KEPT / 4)
@@ -459,7 +450,7 @@ class Chat {
 		clearTimeout(this.#timer)
 		Object.assign(this, { state, ...as })
 		this.#aliases = 0
-		this.face.standing(state === "returning" ? "Connecting again" : "")
+		this.face.standing("Connecting")
 		this.#line.open()
 	}
 
@@ -712,7 +703,6 @@ class Chat {
 		this.#presence(reason === "leave" ? "left" : `left (${reason})`, nick)
 	}
 
-	// Crowds that come and go take one entry.
 	#presence(how, nick) {
 		let last = this.room.entries.at(-1)
 		if (last?.kind !== "presence" || Date.now() - last.at > 60000) {
@@ -887,7 +877,6 @@ class LogView {
 		else requestAnimationFrame(act)
 	}
 
-	// The row of this entry has to be made anew.
 	changed(one) {
 		const row = this.#rows.get(one)
 		if (row) this.#remove(one, row)
@@ -991,7 +980,7 @@ class LogView {
 	}
 }
 
-// --- all else on the page
+// --- the page
 
 class Face {
 	#unread = 0
@@ -1242,7 +1231,8 @@ class Face {
 		$(`${which}-button`).ariaExpanded = "true"
 		$("scrim").hidden = !$(`${which}-button`).checkVisibility()
 		this.chat.askRooms()
-		choices($(which))[0]?.focus()
+		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
+		first.focus()
 	}
 
 	#shut() {
@@ -1307,7 +1297,7 @@ class Face {
 	#holdsBack(line) {
 		const { limits, strikes, outbox } = this.chat
 		const text = spoken(line)
-		const over = lengthOf(text) - (limits.text ?? 4000)
+		const over = [...text].length - (limits.text ?? 4000)
 		if (over > 0) {
 			this.hint(`That is too long, by ${amount(over, "character")}.`)
 			return true
@@ -1335,12 +1325,14 @@ function on(target, type, act) {
 
 const choices = (list) => [...list.querySelectorAll("a, button")]
 
-// Fill a list; one of it is in the order of Tab, arrows reach the others.
+// Fill a list, and leave alone what is there: it may be under a finger.  One of it is in
+// the order of Tab, arrows reach the others.
 function fill(list, all) {
-	const focused = list.contains(document.activeElement) && document.activeElement.textContent
-	list.replaceChildren(...all.map((one) => make("li", "", one)))
-	all.forEach((one, index) => { one.tabIndex = index ? -1 : 0 })
-	if (focused) (all.find((one) => one.textContent === focused) ?? all[0])?.focus()
+	const old = new Map([...list.children].map((row) => [row.key, row]))
+	const rows = all.map((one) => old.get(one.outerHTML) ?? Object.assign(make("li", "", one), { key: one.outerHTML }))
+	for (const row of old.values()) if (!rows.includes(row)) row.remove()
+	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
+	choices(list).forEach((one, index) => { one.tabIndex = index ? -1 : 0 })
 }
 
 function roam(event, list) {
