@@ -40,6 +40,8 @@ PHRASES = {
 """Every status that there is an answer with."""
 _END = b"\r\n\r\n"
 
+_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+"""An end of a line that some take for one and others do not."""
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(\d)\.(\d)")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~][!-~ \t]*)?)")
 """A name, and a value of visible ASCII: no control character, nothing beyond (RFC 9110,
@@ -93,6 +95,10 @@ class Head:
         """Return the request, or what is wrong with it; ``None`` until it is whole."""
         data = self._data
         end = data.find(_END, self._looked, MAX_HEAD)
+        # One that ends its lines in another way might wait for us for ever.
+        stop = MAX_HEAD if end < 0 else end + 2
+        if _BARE.search(data, self._looked, stop) is not None:
+            return HttpError(400, "lines end in CR LF")
         if end < 0:
             self._looked = max(0, len(data) - len(_END) + 1)
             return _too_long(data) if len(data) >= MAX_HEAD else None
