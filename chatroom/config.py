@@ -89,6 +89,14 @@ def seconds(text: str) -> float:
     return _scaled(text, {"ms": 0.001, "s": 1, "m": 60, "h": 3600}, "a time in seconds")
 
 
+def host_name(text: str) -> str:
+    """Return the name of a host, as a ``Host`` header has it, in small letters."""
+    name = text.strip().lower().removesuffix(".")
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name, re.A) or len(name) > 253:
+        raise ValueError("the name of a host, without a port")
+    return name
+
+
 def rate(text: str) -> float:
     """Return how often a second."""
     return _scaled(text, {}, "a number, 0 or more")
@@ -254,6 +262,16 @@ class Settings:
         "", word, "FILE", "ask for the password in its first line", "none"
     )
     # A file, as a command line is seen by everybody on the machine.
+
+    web: bool = flag("no page, no WebSocket: this port is for chat-client", on=True)
+    # People who install nothing are let in with the same rules.
+    web_host: tuple[str, ...] = option(
+        (), host_name, "NAME", "browsers may call it so too; may be repeated", "none"
+    )
+    # Any name that leads here could be of somebody who wants to speak through the
+    # browser of a member (DNS rebinding).
+    metrics_public: bool = flag("show /metrics to other machines too")
+    # It tells who runs it how many are here, and nobody else.
 
     log_level: str = option(
         "info",

@@ -49,13 +49,21 @@ DEFAULTS = {
     "tls-key": "none",
     "tls-only": "",
     "password-file": "none",
+    "web": "",
+    "web-host": "none",
+    "metrics-public": "",
     "log-level": "info",
     "log-format": "text",
     "log-file": "none",
 }
 """Every option and its default, as one would write it."""
-WORDS = ("history", "tls-cert", "tls-key", "tls-only", "password-file", "log-file")
+WORDS = (
+    *("history", "tls-cert", "tls-key", "tls-only", "password-file", "log-file"),
+    *("web", "web-host", "metrics-public"),
+)
 """Those without a default that could be written."""
+ON = ("web",)
+"""Those that are on, and shown by what turns them off."""
 
 
 def complaint(*argv: str) -> str:
@@ -89,7 +97,7 @@ def test_help_shows_every_option_with_its_default(
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
     for field_ in fields(Settings):
         name, about = option_name(field_.name), field_.metadata
-        entry = f"--{name} {about['help']}"
+        entry = f"--{'no-' * (name in ON)}{name} {about['help']}"
         if about["parse"] is not None:
             entry = f"--{name} {about['metavar']} {about['help']} (default: "
             entry += DEFAULTS[name] + ")"
@@ -110,6 +118,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_flag_can_be_taken_back() -> None:
     tls = ["--tls-cert", "c", "--tls-key", "k"]
     assert not read_settings([*tls, "--tls-only", "--no-tls-only"]).tls_only
+    assert not read_settings(["--no-web"]).web
+    assert read_settings(["--no-web", "--web"]).web
+
+
+def test_names_of_the_host_for_browsers() -> None:
+    given_ = ["--web-host", "Chat.Example.org.", "--web-host", "chat"]
+    assert read_settings(given_).web_host == ("chat.example.org", "chat")
+    for wrong in ("", "chat:80", "http://chat", "a b", "chat/", "*", "d\u00e9", "a..b"):
+        assert "is not the name of a host" in complaint("--web-host", wrong)
 
 
 def test_a_settings_file_holds_what_the_table_has(tmp_path: Path) -> None:

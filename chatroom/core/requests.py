@@ -112,6 +112,11 @@ class Invalid:
     """The ``type`` of the frame where it had one."""
 
 
+@dataclass(slots=True)
+class Nothing:
+    """A frame of a dialect's own, which asks for nothing; it costs what all cost."""
+
+
 Request = (
     Hello
     | Say
@@ -126,4 +131,5 @@ Request = (
     | Pong
     | Op
     | Invalid
+    | Nothing
 )

@@ -36,7 +36,7 @@ from chatroom.config import (
 )
 from chatroom.core.chat import Chat, Rules
 from chatroom.core.log import level_down
-from chatroom.core.messages import Error, Ping
+from chatroom.core.messages import Ping
 from chatroom.core.moderation import Moderator
 from chatroom.core.sessions import digest
 from chatroom.errors import StartError, StoreError
@@ -47,8 +47,10 @@ from chatroom.net.loop import Loop, Timer
 from chatroom.server.connection import Connection
 from chatroom.server.eventlog import EventLog, Sink
 from chatroom.server.guard import Guard
+from chatroom.server.metrics import exposition
 from chatroom.server.rate import Bucket
 from chatroom.server.show import Show
+from chatroom.server.web import Site
 from chatroom.store.memory import MemoryStore
 from chatroom.wire.framing import MAX_FRAME
 
@@ -73,6 +75,8 @@ TLS_MEMBER_BYTES = 128 * 1024
 that is not whole; a record that is not taken adds 40."""
 ROOM_BYTES = 2048
 """What a room costs beside its messages and members."""
+NORMAL, GOING_AWAY = 1000, 1001
+"""Why a WebSocket ends (RFC 6455, section 7.4)."""
 KEPT_SLACK = 32
 """The part of what all rooms may hold that is dropped at once: it takes a moment."""
 
@@ -98,6 +102,8 @@ class Server:
         self.guard = Guard()
         # Before the store: what is refused here has not touched any file.
         self.tls = load_tls(settings)
+        self.site = Site(settings, lambda: exposition(self)) if settings.web else None
+        """What it answers over HTTP; ``None``: it does not speak that."""
         rules = make_rules(settings)
         self.store = store if store is not None else open_store(settings)
         self.chat = Chat(
@@ -116,7 +122,9 @@ class Server:
             lambda: loop.now,
             self.report_failure,
             self._close,
+            timed=bool(settings.history),
         )
+        self.totals = self.show.totals
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
@@ -128,7 +136,7 @@ class Server:
         self._over_total = False
         self._max_kept = max_kept(settings)
         self._stopping = False
-        self._started = loop.now
+        self.started = loop.now
         self._on_terminal = os.isatty(2)
         self._trim_timer: Timer | None = None
         if settings.history and settings.history_keep:
@@ -160,7 +168,7 @@ class Server:
         connection = Connection(self, sock, address)
         self.connections[connection] = None
         self._unfinished[connection] = None
-        self.show.totals.clients += 1
+        self.totals.clients += 1
         connection.note("info", "connect")
         if len(self._unfinished) > MAX_UNFINISHED:
             self._drop_unfinished()
@@ -177,22 +185,24 @@ class Server:
         oldest = next(c for c in self._unfinished if c.address == greediest)
         text = "too many connections have not said hello"
         # At once: one that lingered would hold its descriptor all the same.
-        oldest.transport.write(oldest.protocol.encode(Error("full", text)))
-        self._drop(oldest, text)
+        oldest.turn_out("full", text)
+        self._drop(oldest, "unfinished", text)
 
     def _close(self, connection: Connection) -> None:
         """End *connection* in good order; of too many such, the oldest at once."""
+        connection.say_goodbye(GOING_AWAY if self._stopping else NORMAL)
         connection.transport.close()
         self._unfinished.pop(connection, None)
         self._closing[connection] = None
         if len(self._closing) > MAX_CLOSING and not self._stopping:
-            self._drop(next(iter(self._closing)), "too many are closing")
+            oldest = next(iter(self._closing))
+            self._drop(oldest, "closing", "too many are closing")
 
-    def _drop(self, connection: Connection, reason: str) -> None:
+    def _drop(self, connection: Connection, cause: str, text: str) -> None:
         """End *connection* now, and let its place be free at once."""
         self._unfinished.pop(connection, None)
         self._closing.pop(connection, None)
-        connection.transport.abort(reason)
+        connection.drop(cause, text)
 
     def welcomed(self, connection: Connection) -> None:
         """The hello of *connection* was accepted."""
@@ -208,14 +218,14 @@ class Server:
 
     def ping(self, connection: Connection) -> None:
         """Ask *connection* whether it is there."""
-        connection.transport.write(connection.protocol.encode(Ping()))
+        connection.send(connection.protocol.encode(Ping()))
 
     def report_failure(self, error: Exception, connection: Connection | None) -> None:
         """A mistake of ours: it is logged whole, and costs one connection at most."""
         shown = "".join(traceback.format_exception(error))
         if connection is not None:
             connection.note("error", "failure", text=shown)
-            connection.transport.abort("internal error")
+            connection.drop("failure", "internal error")
         else:
             self.log.event("error", "failure", text=shown)
 
@@ -241,6 +251,7 @@ class Server:
             level_down(logs, self._max_kept - self._max_kept // KEPT_SLACK)
         if self.log.flush() and self._log_timer is None:
             self._log_timer = self.loop.call_later(LOG_RETRY, self._retry_log)
+        self.totals.ticks.add(self.loop.clock() - self.loop.now)
 
     def _announce(self) -> None:
         self._count_timer = None
@@ -274,7 +285,7 @@ class Server:
         while holders and self.pool.cost > limit:
             worst = holders.pop()
             unsent = worst.transport.unsent
-            worst.transport.abort(f"{unsent} bytes unsent, the most of all")
+            worst.drop("output-total", f"{unsent} bytes unsent, the most of all")
 
     # -- start and stop -------------------------------------------------------
 
@@ -341,16 +352,16 @@ class Server:
 
     def log_stop(self) -> None:
         """Write down what has been."""
-        totals = self.show.totals
+        totals = self.totals
         self.log.event(
             "info",
             "stop",
-            seconds=round(self.loop.now - self._started, 3),
+            seconds=round(self.loop.now - self.started, 3),
             clients=totals.clients,
             messages=totals.messages,
             deliveries=totals.deliveries,
-            warnings=totals.warnings,
-            kicks=totals.kicks,
+            warnings=totals.warnings.total(),
+            kicks=totals.penalties,
         )
 
     def close(self) -> None:

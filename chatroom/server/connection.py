@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING
 
 from chatroom.config import EOF_GRACE, HELLO_OUTPUT, SOFT_OUTPUT_SECONDS
 from chatroom.core.effects import Close
-from chatroom.core.requests import GetHistory, Hello, ListRooms, Who
+from chatroom.core.messages import Error
+from chatroom.core.requests import GetHistory, Hello, ListRooms, Nothing, Who
 from chatroom.core.sessions import Peer
 from chatroom.net.address import bucket, is_loopback
 from chatroom.net.address import show as show_address
 from chatroom.net.transport import State, Transport
+from chatroom.wire.http import Head
 from chatroom.wire.protocol import NativeProtocol
 from chatroom.wire.sniff import Dialect, farewell, sniff
+from chatroom.wire.websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from ssl import SSLContext
 
     from chatroom.core.requests import Request
@@ -34,11 +38,15 @@ if TYPE_CHECKING:
     from chatroom.net.loop import Timer
     from chatroom.server.app import Server
     from chatroom.server.eventlog import Value
+    from chatroom.server.web import Answer
 
 EARLY = 1e-6
 """Seconds: a timer may come a rounding error before the time that it was set to."""
 PINGS_GRID = 120
 """Times of a ping in each interval: 0.25 s apart for the default of 30 s."""
+
+TRY_AGAIN_LATER = 1013
+"""Why a WebSocket ends (RFC 6455, section 7.4, and its registry)."""
 
 _LISTINGS = frozenset((Who, ListRooms, GetHistory))
 """Requests whose answers are large: one a tick, so that output limits see each."""
@@ -54,6 +62,7 @@ class Connection(Peer):
         "_frame_since",
         "_frames_mark",
         "_guessed",
+        "_head",
         "_heard",
         "_hello_by",
         "_input_by",
@@ -64,19 +73,25 @@ class Connection(Peer):
         "_waiting",
         "end_reason",
         "hears",
+        "is_web",
         "parts",
         "position",
         "protocol",
+        "takes",
         "transport",
     )
 
     def __init__(self, server: Server, sock: socket.socket, address: Address) -> None:
         super().__init__(bucket(address), local=is_loopback(address))
         self._server = server
-        self.protocol = NativeProtocol()
+        self.protocol: NativeProtocol | WebSocketProtocol = NativeProtocol()
+        self.is_web = False
+        """Whether it speaks WebSocket."""
         self.hears: Room | None = None
-        """The room whose news it gets; kept by ``show.py``, as are the next two."""
+        """The room whose news it gets; kept by ``show.py``, as are the next three."""
         self.parts: list[bytes] | None = None
+        self.takes: Callable[[list[bytes]], bytes] | None = self.protocol.pack
+        """What makes of the room's frames a chunk for it; ``None``: it has a cut."""
         self.position = 0
         self.end_reason: str | None = None
         now = server.loop.now
@@ -89,6 +104,8 @@ class Connection(Peer):
         self._bytes_mark = 0.0
         self._first: bytes | None = b""
         """What has come while it is not known what it speaks."""
+        self._head: Head | None = None
+        """The request over HTTP that is not whole yet."""
         self._waiting: Request | None = None
         """A hello that shows a password, and has to wait for its answer."""
         self._guessed = False
@@ -100,11 +117,28 @@ class Connection(Peer):
         self.transport = Transport(server.loop, sock, address, self, server.pool)
         self._set_check()
 
+    def send(self, data: bytes) -> None:
+        """Send *data*, which is for this connection alone; there may be none."""
+        if data:
+            self._server.totals.sent += len(data)
+            self.transport.write(data)
+
+    def drop(self, cause: str, text: str) -> None:
+        """End it at once, as *text* tells; *cause* is a word for the figures."""
+        self._server.totals.drops[cause] += 1
+        self.transport.abort(text)
+
+    def say_goodbye(self, code: int) -> None:
+        """Send what its dialect says at the end, which *code* is the reason of."""
+        self.send(self.protocol.data_to_send() + self.protocol.goodbye(code))
+
     # -- what the transport tells ---------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Judge what has come, as far as there are tokens."""
-        self._heard = self._server.loop.now
+        server = self._server
+        self._heard = server.loop.now
+        server.totals.received += len(data)
         if self._first is not None:
             data = self._open(self._first + data)
         self.protocol.receive_data(data)
@@ -125,10 +159,11 @@ class Connection(Peer):
         server, settings = self._server, self._server.settings
         unsent, now = self.transport.unsent, server.loop.now
         limit = settings.max_output
-        if self.session is None:
+        # Of one that is let go only its last frame or page is to come, and no more.
+        if self.session is None and not self.gone:
             limit = min(HELLO_OUTPUT, limit) if limit else HELLO_OUTPUT
         if limit and unsent > limit:
-            self.transport.abort(f"{unsent} bytes unsent, {limit} are allowed")
+            self.drop("output", f"{unsent} bytes unsent, {limit} are allowed")
             return
         soft = settings.max_output_soft
         if soft and before <= soft < unsent:
@@ -159,12 +194,17 @@ class Connection(Peer):
 
     def _open(self, data: bytes) -> bytes:
         """Find out what it speaks, by its first *data*; return what is a frame's."""
+        if self._head is not None:
+            return self._visit(self._head, data)
         self._first = data
         dialect = sniff(data)
         if dialect is None:
             return b""
-        self._first = None
         server = self._server
+        if dialect is Dialect.HTTP and server.site is not None:
+            self._first, self._head = b"", Head()
+            return self._visit(self._head, data)
+        self._first = None
         if dialect is Dialect.TLS and server.tls is not None and not self.secure:
             self._begin_tls(server.tls, data)
             return b""
@@ -200,11 +240,53 @@ class Connection(Peer):
         self.secure = True
         self._first = b""
 
+    def _visit(self, head: Head, data: bytes) -> bytes:
+        """Take *data* of a request over HTTP; return what is behind an upgrade."""
+        head.receive_data(data)
+        request = head.next_request()
+        if request is None:
+            return b""
+        site = self._server.site
+        assert site is not None
+        answer = site.answer(request, local=self.local, secure=self.secure)
+        self._server.totals.answers[str(answer.status)] += 1
+        if not answer.upgrades:
+            self._answer(answer)
+            return b""
+        self._first = self._head = None
+        self.send(answer.data)
+        self.protocol = WebSocketProtocol()
+        self.takes, self.is_web = self.protocol.pack, True
+        timeout = self._server.settings.hello_timeout
+        self._hello_by = self._server.loop.now + timeout if timeout else 0.0
+        self._set_check()
+        return head.rest()
+
+    def _answer(self, answer: Answer) -> None:
+        """Answer a request over HTTP, the only one of its connection."""
+        self._first = self._head = None
+        # Before it is sent: a page may be longer than what is held for a stranger.
+        self._let_go()
+        self.send(answer.data)
+        self.note("info", "visitor", speaks="HTTP", status=answer.status)
+
     def _turn_away(self, dialect: Dialect, answer: bytes) -> None:
         """Answer who is at the wrong door in his own words, and let him go."""
-        self.transport.write(answer)
+        self.send(answer)
         self.note("info", "visitor", speaks=dialect.name)
         self._let_go()
+
+    def turn_out(self, code: str, text: str) -> None:
+        """Say to one without a seat why it has to go, as far as that can be said now.
+
+        Its end is for whoever calls this.
+        """
+        if self._head is not None:
+            assert self._server.site is not None
+            self.send(self._server.site.error(503, text).data)
+            return
+        self.send(self.protocol.encode(Error(code, text)))
+        self.say_goodbye(TRY_AGAIN_LATER)
 
     # -- deciding -------------------------------------------------------------
 
@@ -229,6 +311,9 @@ class Connection(Peer):
                     break
                 if limited:
                     self._charge(protocol.last_size, now)
+            kind = type(request)
+            if kind is Nothing:
+                continue
             took = True
             if self.session is None:
                 if self._has_to_wait(request, now):
@@ -239,7 +324,7 @@ class Connection(Peer):
                 self._after_hello(tries)
                 continue
             chat.receive(self, request, now, wall)
-            if type(request) in _LISTINGS and len(protocol):
+            if kind in _LISTINGS and len(protocol):
                 held = True
                 server.loop.call_soon(self._go_on)
                 break
@@ -251,6 +336,9 @@ class Connection(Peer):
         if self.gone:
             protocol.discard()
             return
+        # Of one that has said goodbye the answers come first: see say_goodbye.
+        if self.is_web and not protocol.ended:
+            self.send(protocol.data_to_send())
         if held != transport.paused:
             if held:
                 transport.pause_reading()
@@ -397,6 +485,11 @@ class Connection(Peer):
             self._end_input()
             return
         if self._hello_by and now >= self._hello_by:
+            if self._head is not None:
+                assert server.site is not None
+                text = f"no whole request within {settings.hello_timeout:g} s"
+                self._answer(server.site.error(408, text))
+                return
             text = f"no hello within {settings.hello_timeout:g} s"
             server.chat.refuse(self, "timeout", text, now)
             return
@@ -431,13 +524,13 @@ class Connection(Peer):
             self._soft_since = 0.0
         if self._soft_since and now >= self._soft_since + SOFT_OUTPUT_SECONDS:
             limit = settings.max_output_soft
-            transport.abort(
-                f"{unsent} bytes unsent, over {limit} for {SOFT_OUTPUT_SECONDS:g} s"
-            )
+            text = f"{unsent} bytes unsent, over {limit} for {SOFT_OUTPUT_SECONDS:g} s"
+            self.drop("output-soft", text)
             return True
         stalled = now - transport.progress_at
         if unsent and settings.stall_timeout and stalled >= settings.stall_timeout:
-            transport.abort(f"{unsent} bytes unsent, none taken for {stalled:.0f} s")
+            text = f"{unsent} bytes unsent, none taken for {stalled:.0f} s"
+            self.drop("stalled", text)
             return True
         return False
 

@@ -2,9 +2,9 @@
 
 Takes the tick's effects in their order, has the store keep the messages, and hands
 every member what it gets.  A room's news of the tick is a list of frames, and members
-without a cut get that list joined, one object for all of them.  A frame for one member,
-an entering, a leaving or a kick is a *cut* in the list for that member: it gets slices
-of the list with its own frames between.
+without a cut get that list packed, one object for all who speak the same dialect.  A
+frame for one member, an entering, a leaving or a kick is a *cut* in the list for that
+member: it gets slices of the list with its own frames between.
 
 So many frames in one segment, and the same frames a tick each, give every member the
 same bytes.  Must not know: why anything was decided.
@@ -21,8 +21,10 @@ from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, 
 from chatroom.core.log import page_bounds
 from chatroom.errors import StoreError
 from chatroom.net.address import show as show_address
+from chatroom.server.metrics import Totals
 from chatroom.wire.codec import encode, encode_history, encode_message
 from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME
+from chatroom.wire.protocol import NativeProtocol
 
 if TYPE_CHECKING:
     from chatroom.core.chat import Chat
@@ -35,21 +37,6 @@ if TYPE_CHECKING:
 READ_STEP = 16
 """Messages that are read first for a page from the store, then twice as many, and so
 on: where they are long only some of them fit, and reading all would take long."""
-PENALTIES = frozenset(("shouting", "operator", "banned"))
-"""Reasons of a kick that count as one; a farewell is none."""
-
-
-class Totals:
-    """What has happened since the start, for the last line of the log."""
-
-    __slots__ = ("clients", "deliveries", "kicks", "messages", "warnings")
-
-    def __init__(self) -> None:
-        self.clients = 0
-        self.messages = 0
-        self.deliveries = 0
-        self.warnings = 0
-        self.kicks = 0
 
 
 class Show:
@@ -57,7 +44,8 @@ class Show:
 
     *now* gives the seconds that the rules are given.  *failed* gets what an effect
     raised and the connection that it is about, *closing* each connection that is to
-    end once it has taken what it was sent.
+    end once it has taken what it was sent.  *timed* is whether it is worth knowing how
+    long keeping takes.
     """
 
     def __init__(
@@ -68,6 +56,8 @@ class Show:
         now: Callable[[], float],
         failed: Callable[[Exception, Connection | None], None],
         closing: Callable[[Connection], None],
+        *,
+        timed: bool,
     ) -> None:
         self.totals = Totals()
         self._chat = chat
@@ -76,6 +66,7 @@ class Show:
         self._now = now
         self._failed = failed
         self._end = closing
+        self._timed = timed
         self._news: dict[Room, list[bytes]] = {}
         self._cut: list[Connection] = []
         self._closing: list[Connection] = []
@@ -134,11 +125,16 @@ class Show:
         changed = self._chat.sessions.changed
         if not posts and not changed:
             return True
+        began = time.perf_counter() if self._timed else 0.0
         try:
             self._store.keep(posts, changed, self._now(), int(time.time() * 1000))
         except StoreError as error:
+            self.totals.refused += len(posts)
             self.store_failed(error, len(posts))
             return False
+        finally:
+            if self._timed:
+                self.totals.store.add(time.perf_counter() - began)
         changed.clear()
         self.store_worked()
         self.totals.messages += len(posts)
@@ -197,7 +193,10 @@ class Show:
         if connection.hears is not room:
             connection.hears = room
             connection.position = len(self._news.get(room, ()))
-            connection.note("info", "join", room=room.name, members=effect.count)
+            via = "web" if connection.is_web else None
+            connection.note(
+                "info", "join", room=room.name, members=effect.count, via=via
+            )
 
     def _exit(self, effect: Exit) -> None:
         connection = cast("Connection", effect.peer)
@@ -275,6 +274,7 @@ class Show:
         parts = connection.parts
         if parts is None:
             parts = connection.parts = []
+            connection.takes = None
             connection.position = 0
             self._cut.append(connection)
         if connection.hears is not None:
@@ -287,33 +287,45 @@ class Show:
     # -- sending --------------------------------------------------------------
 
     def _send_room(self, room: Room, frames: list[bytes]) -> None:
-        chunk = frames[0] if len(frames) == 1 else b"".join(frames)
         self.totals.deliveries += len(frames) * len(room.members)
+        # Packed once for each dialect that is spoken, whoever comes after whom.
+        pack: Any = NativeProtocol.pack
+        chunk = pack(frames)
+        chunks = {pack: chunk}
+        size, sent = len(chunk), 0
         for session in room.members.values():
             # Any, not a cast: a cast is a call, for each member, for each tick.
             connection: Any = session.peer
-            if connection.parts is None:
-                connection.transport.write(chunk)
+            if connection.takes is not pack:
+                if connection.takes is None:
+                    continue
+                pack = connection.takes
+                chunk = chunks.get(pack) or chunks.setdefault(pack, pack(frames))
+                size = len(chunk)
+            connection.transport.write(chunk)
+            sent += size
+        self.totals.sent += sent
 
     def _send_cut(self, connection: Connection) -> None:
         parts = self._cut_for(connection)
-        connection.parts = None
+        connection.parts, connection.takes = None, connection.protocol.pack
         if parts:
-            connection.transport.write(b"".join(parts))
+            connection.send(connection.takes(parts))
 
     # -- what the log says ----------------------------------------------------
 
     def _note(self, connection: Connection, message: messages.Tellable) -> None:
         """Write down what *connection* is told, where that is an event."""
         if isinstance(message, messages.Error):
+            self.totals.errors[message.code] += 1
             level = "warning" if message.code == "internal" else "info"
             connection.note(level, "error", code=message.code, text=message.text)
         elif isinstance(message, messages.Warned):
-            self.totals.warnings += 1
+            self.totals.warnings[message.reason] += 1
             strikes = f"{message.strikes}/{message.limit}"
             connection.note("info", "warning", reason=message.reason, strikes=strikes)
         elif isinstance(message, messages.Kick):
-            self.totals.kicks += message.reason in PENALTIES
+            self.totals.kicks[message.reason] += 1
             connection.note("info", "kick", reason=message.reason, text=message.text)
         elif isinstance(message, messages.Whispered):
             # What was whispered is nobody's business, the log's included.

@@ -1,6 +1,7 @@
-"""The native dialect behind the interface that every dialect of the server has.
+"""The interface that every dialect of the server has, and the native one.
 
-    receive_data(bytes)* -> next_message()* -> ... -> receive_eof()
+    receive_data(bytes)* -> next_message()* -> data_to_send() -> ... -> receive_eof()
+        -> goodbye()
 
 ``next_message`` returns one request at a time, so that each is judged by the state
 that the one before it left, and returns ``None`` while none is whole.  It never
@@ -10,7 +11,7 @@ Must not know: sockets, clocks, rules.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from chatroom.core.requests import Invalid
 from chatroom.wire import codec
@@ -25,6 +26,52 @@ from chatroom.wire.framing import (
 if TYPE_CHECKING:
     from chatroom.core.messages import Tellable
     from chatroom.core.requests import Request
+
+
+class Dialect(Protocol):
+    """What the server asks of each; the order of calls is in the module's docstring.
+
+    On the inside a frame is a native one, whatever is spoken: ``pack`` makes of them
+    what goes out.
+    """
+
+    welcomed: bool
+    """Whether frames may be of full size: set when the hello is accepted."""
+    ended: bool
+    """Whether the peer has said that nothing more will come."""
+
+    @property
+    def last_size(self) -> int:
+        """Bytes of the frame that ``next_message`` returned last, header included."""
+
+    def __len__(self) -> int:
+        """Bytes that have come and are not judged yet."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take *data*, as it came from the peer."""
+
+    def receive_eof(self) -> None:
+        """Nothing more will come; a frame that is not whole is no frame."""
+
+    def next_message(self) -> Request | None:
+        """Return the next request, or ``None`` until more has come."""
+
+    def discard(self) -> None:
+        """Drop what has come and what will: nothing has any effect any more."""
+
+    @staticmethod
+    def encode(message: Tellable) -> bytes:
+        """Return *message* in this dialect."""
+
+    @staticmethod
+    def pack(frames: list[bytes]) -> bytes:
+        """Return native *frames*, one or more, in this dialect: one chunk."""
+
+    def data_to_send(self) -> bytes:
+        """Return what the dialect itself has to say, and say it once."""
+
+    def goodbye(self, code: int) -> bytes:
+        """Return what is said last, and only once; *code*: see RFC 6455, 7.4.1."""
 
 
 class NativeProtocol:
@@ -79,3 +126,16 @@ class NativeProtocol:
     def encode(message: Tellable) -> bytes:
         """Return *message* in this dialect."""
         return codec.encode(message)
+
+    @staticmethod
+    def pack(frames: list[bytes]) -> bytes:
+        """Return *frames*, one or more, as one chunk."""
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def data_to_send(self) -> bytes:
+        """Return nothing: this dialect has nothing of its own to say."""
+        return b""
+
+    def goodbye(self, code: int) -> bytes:
+        """Return nothing: the end of the stream is enough."""
+        return b""

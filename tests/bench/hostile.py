@@ -1,4 +1,5 @@
-"""What ``chat-load`` cannot measure: TLS, members who read nothing, hostile clients.
+"""What ``chat-load`` cannot measure: TLS, WebSocket, members who read nothing, hostile
+clients.
 
 Must not know: which figures are wanted.
 """
@@ -43,10 +44,12 @@ def beside_stalled(members: int, stalled: int, seconds: float) -> Stalled:
     )
 
 
-def fan_out(context: ssl.SSLContext | None, seconds: float) -> float:
+def fan_out(
+    context: ssl.SSLContext | None, seconds: float, *, on_web: bool = False
+) -> float:
     """Return deliveries for a CPU second of the server: 100 members, all talking."""
     with server(*QUIET, tls=context is not None) as one:
-        chat = Chat(one.address, 100, rate=1.0, tls=context)
+        chat = Chat(one.address, 100, rate=1.0, tls=context, on_web=on_web)
         try:
             cpu = one.cpu()
             chat.flat_out(seconds, 256)

@@ -239,6 +239,20 @@ def tls(effort: Effort) -> list[Line]:
     ]
 
 
+def web(effort: Effort) -> list[Line]:
+    """Measure what members in browsers cost beside those who speak natively."""
+    native, others = [], []
+    for _ in range(effort.rounds):
+        native.append(fan_out(None, effort.seconds))
+        others.append(fan_out(None, effort.seconds, on_web=True))
+    beside = median(b / a for a, b in zip(native, others, strict=True))
+    return [
+        Line("native, deliveries a CPU second", f"{median(native):,.0f}"),
+        Line("WebSocket, deliveries a CPU second", f"{median(others):,.0f}"),
+        at_least("WebSocket beside native", beside, 0.8),
+    ]
+
+
 def stalled(effort: Effort) -> list[Line]:
     """Measure what 50 members feel of 50 who read nothing, beside 100 who all read."""
     seconds = max(2 * STALL, 5 * effort.seconds)
@@ -320,6 +334,7 @@ ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "memory": ("2000 members", memory),
     "idle": ("10,000 idle members", idle),
     "tls": ("100 members, all talking, through TLS", tls),
+    "web": ("100 members, all talking, over WebSocket", web),
     "stalled": ("50 of 100 read nothing, 50 texts/s of 3000 bytes", stalled),
     "hostile": ("20 members at 50 texts/s beside 50 hostile connections", hostile),
     "typing": ("at a terminal, 1000 messages/s arriving", typing),

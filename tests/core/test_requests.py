@@ -27,6 +27,7 @@ TABLE = {
     requests.Pong: {"data": None},
     requests.Op: {"do": MISSING},
     requests.Invalid: {"code": MISSING, "text": MISSING, "ref": None, "type": None},
+    requests.Nothing: {},
 }
 
 

@@ -1,7 +1,7 @@
 """Members who chat at a steady rate, and how late each hears what was said.
 
-For the loads that ``chat-load`` does not know: through TLS, beside hostile clients,
-beside members who read nothing.
+For the loads that ``chat-load`` does not know: through TLS, over WebSocket, beside
+hostile clients, beside members who read nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from chatroom.client.load.process import pin, two_cores
 from tests.fuzz.lane import Lane, Lanes
+from tests.support import web
 from tests.support.peer import encode
 from tests.support.server import ROOT, Server
 from tests.support.tls import CERT, KEY
@@ -32,7 +33,11 @@ PATIENCE = 20.0
 
 
 class Chat:
-    """So many members in a room; *stalled* others come in and read nothing."""
+    """So many members in a room; *stalled* others come in and read nothing.
+
+    All of them speak WebSocket if it is *on_web*.  What is heard is looked for in the
+    bytes that come, in which frames of any dialect look alike.
+    """
 
     def __init__(
         self,
@@ -43,12 +48,14 @@ class Chat:
         size: int = 64,
         tls: ssl.SSLContext | None = None,
         stalled: int = 0,
+        on_web: bool = False,
     ) -> None:
         self.late: list[float] = []
         """Seconds from the saying to the hearing, of each that hears."""
         self.said = 0
         self._rate = rate
         self._size = size
+        self._encode = web.encode if on_web else encode
         self._lanes = Lanes()
         self.members = [Lane(address, tls=tls) for _ in range(members)]
         self._others = [Lane(address, tls=tls, rcvbuf=4096) for _ in range(stalled)]
@@ -59,7 +66,8 @@ class Chat:
         """Those that nobody has heard yet."""
         self._heard = dict.fromkeys(self.members, 0)
         for lane in self.members + self._others:
-            lane.send(encode("hello", version=1))
+            lane.send(web.upgrade() if on_web else b"")
+            lane.send(self._encode("hello", version=1))
             self._lanes.watch(lane)
         self._wait(
             lambda: all(b'"type":"room"' in lane.received for lane in self._all()),
@@ -112,7 +120,7 @@ class Chat:
         self._sent_at.append(now)
         self._under_way.add(self.said)
         self.said += 1
-        lane.send(encode("say", text=text))
+        lane.send(self._encode("say", text=text))
         self._lanes.watch(lane)
 
     def _turn(self, patience: float) -> None:

@@ -1,4 +1,7 @@
-"""Who is at the wrong door: an answer in his own words, at once, and good-bye."""
+"""Who is at the wrong door: an answer in his own words, at once, and good-bye.
+
+HTTP is one of those only where there is no page: what there is, is in test_web.py.
+"""
 
 import http.client
 import ssl
@@ -11,7 +14,7 @@ from tests.support.peer import Peer, encode
 from tests.support.server import Server
 from tests.support.tls import CERT, KEY, trusting
 
-OPTIONS = ("--hello-timeout", "60", "--rate", "0")
+OPTIONS = ("--no-web", "--hello-timeout", "60", "--rate", "0")
 TLS = ("--tls-cert", CERT, "--tls-key", KEY)
 
 HTTP = (b"HTTP/1.1 400 Bad Request\r\n", b"This is a chat room")
@@ -149,7 +152,7 @@ def test_one_who_says_half_a_word_has_his_time(start: Start) -> None:
 
 def test_over_tls_it_is_the_same(start: Start) -> None:
     for options in ((), ("--tls-only",)):
-        server = start(*TLS, *options)
+        server = start(*TLS, "--no-web", *options)
         for data, expected in VISITORS.values():
             for cut in (len(data), 1):
                 peer = server.peer(tls=trusting())
@@ -163,7 +166,7 @@ def test_over_tls_it_is_the_same(start: Start) -> None:
 
 
 def test_where_tls_is_a_must_visitors_are_answered_in_plain_text(start: Start) -> None:
-    server = start(*TLS, "--tls-only")
+    server = start(*TLS, "--no-web", "--tls-only")
     for data, expected in VISITORS.values():
         peer = server.peer()
         peer.send_raw(data)

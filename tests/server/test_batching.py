@@ -1,7 +1,8 @@
 """The property that the tick stands on: batches change nothing.
 
 However the frames of several clients are cut into segments and gathered into ticks,
-every client gets the bytes that it would have got from one frame a tick.
+and whatever dialect each of them speaks, every client gets the messages that it would
+have got from one frame a tick.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support import web
 from tests.support.inprocess import Client, World
 from tests.support.peer import encode, pack
 
@@ -84,9 +86,12 @@ steps = st.lists(
 
 
 class Run:
-    """A world with its clients, which notes what is judged in which order."""
+    """A world with its clients, which notes what is judged in which order.
 
-    def __init__(self, count: int) -> None:
+    Those that are *on_web* speak WebSocket; they have not asked for it yet.
+    """
+
+    def __init__(self, count: int, on_web: frozenset[int] = frozenset()) -> None:
         # Small, so that a crowd of four is large now and then.
         self.world = World(presence_limit=3, strikes=3)
         self.clients = [
@@ -94,6 +99,7 @@ class Run:
         ]
         self.judged: list[tuple[int, bool]] = []
         """For each request (client, True), for each end of input (client, False)."""
+        self.on_web = on_web
         numbers = {c.connection: n for n, c in enumerate(self.clients)}
         chat = self.world.server.chat
         receive, lost = chat.receive, chat.lost
@@ -111,10 +117,16 @@ class Run:
         chat.lost = lost_and_note  # type: ignore[method-assign]
 
     def outcome(self) -> list[tuple[bytes, bool]]:
-        """Return what each client got, and whether it was ended cleanly."""
-        for client in self.clients:
-            client.frames()
-        return [(bytes(client.received), client.ended) for client in self.clients]
+        """Return what each client got, as native frames, and whether it was ended."""
+        found = []
+        for number, client in enumerate(self.clients):
+            data = bytes(client.received)
+            if number in self.on_web:
+                data = web.to_native(data, ended=client.ended) if data else b""
+            else:
+                client.frames()
+            found.append((data, client.ended))
+        return found
 
     def finish(self) -> None:
         """Have it checked that nothing is left."""
@@ -130,10 +142,15 @@ def deliver(client: Client, data: bytes, ends: bool) -> None:
         client.half_close()
 
 
-def batched(played: list[list[bytes]], order: list[Step]) -> Run:
+def batched(
+    played: list[list[bytes]], order: list[Step], on_web: frozenset[int] = frozenset()
+) -> Run:
     """Play the scripts in the segments and ticks of *order*; then all the rest."""
-    run = Run(len(played))
-    streams = [b"".join(script) for script in played]
+    run = Run(len(played), on_web)
+    streams = [
+        stream_on_web(script) if number in on_web else b"".join(script)
+        for number, script in enumerate(played)
+    ]
     ends = [EOF in script for script in played]
     sent = [0] * len(played)
 
@@ -154,6 +171,23 @@ def batched(played: list[list[bytes]], order: list[Step]) -> Run:
         send(number, len(streams[number]))
     run.world.settle()
     return run
+
+
+def stream_on_web(script: list[bytes]) -> bytes:
+    """Return what a client sends who says the frames of *script* over WebSocket."""
+    data = web.upgrade()
+    for number, frame in enumerate(script):
+        if frame == EOF:
+            continue
+        payload = frame[4:]
+        if number % 3 == 2:
+            # In parts, with something between that nobody is told of.
+            first, rest = payload[:5], payload[5:]
+            data += web.frame(web.TEXT, first, last=False) + web.frame(web.PONG)
+            data += web.frame(0, rest)
+        else:
+            data += web.frame(web.TEXT, payload)
+    return data
 
 
 def one_by_one(played: list[list[bytes]], judged: list[tuple[int, bool]]) -> Run:
@@ -191,6 +225,33 @@ def test_segments_and_ticks_change_nothing(
 ) -> None:
     played = [cut_at_the_end(script) for script in played]
     first = batched(played, order)
+    second = one_by_one(played, first.judged)
+    try:
+        assert second.judged == first.judged
+        assert second.outcome() == first.outcome()
+    finally:
+        first.finish()
+        second.finish()
+
+
+@settings(max_examples=150)
+@given(scripts, steps, st.frozensets(st.integers(0, CLIENTS - 1)))
+@example(
+    [[hello, say, say, encode("say", text="!leave"), say], [bob, say]],
+    [],
+    frozenset((0, 1)),
+)
+@example([[hello, say, encode("history"), say, EOF], [bob, say]], [], frozenset((0,)))
+@example(
+    [[hello, say], [bob, say], [again, say, encode("join", room="tea")]],
+    [],
+    frozenset((2,)),
+)
+def test_dialects_change_nothing(
+    played: list[list[bytes]], order: list[Step], on_web: frozenset[int]
+) -> None:
+    played = [cut_at_the_end(script) for script in played]
+    first = batched(played, order, on_web)
     second = one_by_one(played, first.judged)
     try:
         assert second.judged == first.judged

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatroom.core import messages, requests
-from chatroom.core.requests import Invalid
+from chatroom.core.requests import Invalid, Nothing
 from chatroom.core.text import nick_error, to_nfc
 from chatroom.wire.codec import (
     MAX_DEPTH,
@@ -289,7 +289,7 @@ NEEDED = [(t, n.rstrip("!")) for t in FIELDS for n in FIELDS[t] if n.endswith("!
 
 
 def test_every_request_is_in_the_table() -> None:
-    assert set(KINDS.values()) == set(get_args(requests.Request)) - {Invalid}
+    assert set(KINDS.values()) == set(get_args(requests.Request)) - {Invalid, Nothing}
     assert set(KINDS) == set(FIELDS)
 
 
