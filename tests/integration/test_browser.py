@@ -441,6 +441,20 @@ def test_a_reload_keeps_the_session(visit: Visit, room: str) -> None:
     assert ann.page.text("#list .own .text") == "before\nafter"
 
 
+def test_a_crowd_is_counted_and_then_named(visit: Visit, start: Start) -> None:
+    server = start("--rate", "0", "--presence-limit", "5")
+    crowd = [member(server, "tea") for _ in range(8)]
+    ann = visit("ann", "tea", server.address)
+    ann.see("9", "#count")
+    for peer in crowd[1:]:
+        server.peers.remove(peer)
+        peer.close()
+    wait_for(lambda: ann.page.text("#count") == "2", "few to be left")
+    named = "document.getElementById('members').childElementCount === 2"
+    ann.page.wait(named)
+    ann.see(crowd[0].nick, "#members")
+
+
 def test_rooms_are_links(visit: Visit, server: Server, room: str) -> None:
     ann = visit("ann", room)
     ann.say("said in the first room")
@@ -548,7 +562,7 @@ def test_what_is_said_over_a_bad_network_comes_once(
 def test_whoever_is_silent_is_still_there(visit: Visit, start: Start) -> None:
     server = start("--ping-interval", "0.2", "--idle-timeout", "0.6")
     ann = visit("ann", "tea", server.address)
-    ann.page.value("new Promise((done) => setTimeout(done, 1500))")
+    ann.page.value("new Promise((done) => setTimeout(done, 1000))")
     bob = member(server, "tea")
     bob.say("still there?")
     ann.see("still there?")

@@ -725,9 +725,7 @@ class Chat {
 
 	on_count({ count }) {
 		this.count = count
-		if (count > NAMED) this.members = null
-		else if (!this.members) this.#askMembers()
-		this.face.members()
+		this.#askMembers()
 	}
 
 	on_topic({ topic, by }) {
@@ -1080,6 +1078,7 @@ class Face {
 
 	// How it is with the connection; "" where it is well.
 	standing(text, wait = 0) {
+		if (wait && !this.chat.room) this.ask(text)
 		$("banner").hidden = !text
 		$("banner").classList.remove("over")
 		$("banner-text").textContent = text
@@ -1228,7 +1227,7 @@ class Face {
 		this.#shut()
 		$(`${which}-panel`).classList.add("open")
 		$(`${which}-button`).ariaExpanded = "true"
-		$("scrim").hidden = !$(`${which}-button`).checkVisibility()
+		$("scrim").hidden = !$(`${which}-button`).offsetParent
 		this.chat.askRooms()
 		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
 		first.focus()
