@@ -356,6 +356,18 @@ def test_it_can_be_turned_off(start: Start) -> None:
 # -- the figures ------------------------------------------------------------------
 
 
+def test_bytes_are_counted_without_tls(start: Start) -> None:
+    """As many as of one who speaks plain text, though far more came."""
+    server = start(*TLS)
+    counts = [figures(server)["chatroom_received_bytes_total"]]
+    for tls in (None, trusting()):
+        peer = server.peer(tls=tls)
+        peer.send("ping")
+        peer.expect_error("hello-expected", closes=True)
+        counts.append(figures(server)["chatroom_received_bytes_total"])
+    assert counts[2] - counts[1] == counts[1] - counts[0]
+
+
 def figures(server: Server) -> dict[str, float]:
     """Read the figures, each line of which has to be as OpenMetrics has it."""
     answer = get(server, "/metrics")
