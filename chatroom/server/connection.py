@@ -29,6 +29,7 @@ from chatroom.wire.websocket import WebSocketProtocol
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from ssl import SSLContext
 
     from chatroom.core.requests import Request
@@ -47,7 +48,6 @@ PINGS_GRID = 120
 TRY_AGAIN_LATER = 1013
 """Why a WebSocket ends (RFC 6455, section 7.4, and its registry)."""
 
-_native = NativeProtocol.pack
 _LISTINGS = frozenset((Who, ListRooms, GetHistory))
 """Requests whose answers are large: one a tick, so that output limits see each."""
 
@@ -73,10 +73,11 @@ class Connection(Peer):
         "_waiting",
         "end_reason",
         "hears",
-        "pack",
+        "is_web",
         "parts",
         "position",
         "protocol",
+        "takes",
         "transport",
     )
 
@@ -84,11 +85,13 @@ class Connection(Peer):
         super().__init__(bucket(address), local=is_loopback(address))
         self._server = server
         self.protocol: NativeProtocol | WebSocketProtocol = NativeProtocol()
-        self.pack = self.protocol.pack
-        """The same as ``protocol.pack``; every delivery looks at it."""
+        self.is_web = False
+        """Whether it speaks WebSocket."""
         self.hears: Room | None = None
-        """The room whose news it gets; kept by ``show.py``, as are the next two."""
+        """The room whose news it gets; kept by ``show.py``, as are the next three."""
         self.parts: list[bytes] | None = None
+        self.takes: Callable[[list[bytes]], bytes] | None = self.protocol.pack
+        """What makes of the room's frames a chunk for it; ``None``: it has a cut."""
         self.position = 0
         self.end_reason: str | None = None
         now = server.loop.now
@@ -113,11 +116,6 @@ class Connection(Peer):
         self._hello_by = now + timeout if timeout else 0.0
         self.transport = Transport(server.loop, sock, address, self, server.pool)
         self._set_check()
-
-    @property
-    def is_web(self) -> bool:
-        """Whether it speaks WebSocket."""
-        return self.pack is not _native
 
     def send(self, data: bytes) -> None:
         """Send *data*, which is for this connection alone; there may be none."""
@@ -231,6 +229,8 @@ class Connection(Peer):
         from chatroom.net.tls import TlsSocket, TlsTransport
 
         server, plain = self._server, self.transport
+        # It is counted when it comes out of TLS.
+        server.totals.received -= len(head)
         sock = TlsSocket(plain.detach(), context, head=head)
         transport = TlsTransport(
             server.loop, sock, plain.address, self, server.pool, self._secured
@@ -258,7 +258,7 @@ class Connection(Peer):
         self._first = self._head = None
         self.send(answer.data)
         self.protocol = WebSocketProtocol()
-        self.pack = self.protocol.pack
+        self.takes, self.is_web = self.protocol.pack, True
         timeout = self._server.settings.hello_timeout
         self._hello_by = self._server.loop.now + timeout if timeout else 0.0
         self._set_check()
@@ -313,8 +313,9 @@ class Connection(Peer):
                     break
                 if limited:
                     self._charge(protocol.last_size, now)
-                if type(request) is Nothing:
-                    continue
+            kind = type(request)
+            if kind is Nothing:
+                continue
             took = True
             if self.session is None:
                 if self._has_to_wait(request, now):
@@ -325,7 +326,7 @@ class Connection(Peer):
                 self._after_hello(tries)
                 continue
             chat.receive(self, request, now, wall)
-            if type(request) in _LISTINGS and len(protocol):
+            if kind in _LISTINGS and len(protocol):
                 held = True
                 server.loop.call_soon(self._go_on)
                 break
@@ -338,7 +339,7 @@ class Connection(Peer):
             protocol.discard()
             return
         # Of one that has said goodbye the answers come first: see say_goodbye.
-        if self.pack is not _native and not protocol.ended:
+        if self.is_web and not protocol.ended:
             self.send(protocol.data_to_send())
         if held != transport.paused:
             if held:

@@ -274,6 +274,7 @@ class Show:
         parts = connection.parts
         if parts is None:
             parts = connection.parts = []
+            connection.takes = None
             connection.position = 0
             self._cut.append(connection)
         if connection.hears is not None:
@@ -286,30 +287,30 @@ class Show:
     # -- sending --------------------------------------------------------------
 
     def _send_room(self, room: Room, frames: list[bytes]) -> None:
-        totals = self.totals
-        totals.deliveries += len(frames) * len(room.members)
-        pack = NativeProtocol.pack
-        chunk = pack(frames)
+        self.totals.deliveries += len(frames) * len(room.members)
         # Packed once for each dialect that is spoken, whoever comes after whom.
+        pack: Any = NativeProtocol.pack
+        chunk = pack(frames)
         chunks = {pack: chunk}
         size, sent = len(chunk), 0
         for session in room.members.values():
             # Any, not a cast: a cast is a call, for each member, for each tick.
             connection: Any = session.peer
-            if connection.parts is None:
-                if connection.pack is not pack:
-                    pack = connection.pack
-                    chunk = chunks.get(pack) or chunks.setdefault(pack, pack(frames))
-                    size = len(chunk)
-                connection.transport.write(chunk)
-                sent += size
-        totals.sent += sent
+            if connection.takes is not pack:
+                if connection.takes is None:
+                    continue
+                pack = connection.takes
+                chunk = chunks.get(pack) or chunks.setdefault(pack, pack(frames))
+                size = len(chunk)
+            connection.transport.write(chunk)
+            sent += size
+        self.totals.sent += sent
 
     def _send_cut(self, connection: Connection) -> None:
         parts = self._cut_for(connection)
-        connection.parts = None
+        connection.parts, connection.takes = None, connection.protocol.pack
         if parts:
-            connection.send(connection.pack(parts))
+            connection.send(connection.takes(parts))
 
     # -- what the log says ----------------------------------------------------
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.fuzz.sessions import NICK, Session
+from tests.support import web
 
 MAX_FRAME = 65536
 
@@ -36,6 +37,8 @@ class Case:
     end: str
     """``close``, ``reset``, ``half`` (and wait for the other side) or ``stay``."""
     tls: bool = False
+    on_web: bool = False
+    """Whether it asks for a WebSocket at first."""
     damage: str = ""
     """What happens to a record of TLS, ``""`` for nothing."""
     reads: bool = True
@@ -48,6 +51,7 @@ class Case:
         return (
             f"case {self.number}: {said}; {size} bytes in {len(self.pieces)} pieces, "
             f"{self.end}{', TLS' if self.tls else ''}{' ' + self.damage}"
+            f"{', web' if self.on_web else ''}"
         ).rstrip()
 
 
@@ -130,6 +134,9 @@ def make_case(
         mutate = chance.choice(FRAMES)
         case.about.append(mutate.__name__.strip("_"))
         mutate(chance, frames, sessions)
+    case.on_web = chance.random() < 0.3
+    if case.on_web:
+        frames = _on_web(chance, frames, case.about)
     stream = bytearray(b"".join(frames))
     for _ in range(chance.choice((0, 0, 1, 1, 2, 4))):
         change = chance.choice(BYTES)
@@ -256,6 +263,73 @@ KINDS = (
 FIELDS = (
     "type version nick room password session text to ref after before limit data do key"
 ).split()
+
+
+# -- what goes wrong over WebSocket ---------------------------------------------------
+
+
+def _on_web(chance: Random, frames: Frames, about: list[str]) -> Frames:
+    """Return what a browser would send for *frames*, or nearly so."""
+    found = [_frame(chance, web.TEXT, frame[4:]) for frame in frames]
+    for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
+        change = chance.choice(WEB)
+        about.append(change.__name__.strip("_"))
+        change(chance, found)
+    return [_request(chance), *found]
+
+
+def _frame(chance: Random, opcode: int, data: bytes, *, last: bool = True) -> bytes:
+    return web.frame(opcode, data, last=last, mask=chance.randbytes(4))
+
+
+def _request(chance: Random) -> bytes:
+    """Return a request for a WebSocket, which is not always a good one."""
+    about: dict[str, str | None] = {}
+    if chance.random() < 0.2:
+        name = chance.choice(
+            "host origin upgrade connection sec_websocket_key content_length "
+            "sec_websocket_version transfer_encoding x".split()
+        )
+        about[name] = chance.choice(
+            (None, "", "null", "localhost", "evil.example", "0", "13, 13", "a" * 9000)
+        )
+    path = chance.choice(("/chat", "/chat", "/chat", "/chat", "/", "/chat.js", "/x?y"))
+    method = chance.choice(("GET",) * 9 + ("HEAD", "POST"))
+    return web.upgrade(path, method, chance.choice(("1.1",) * 9 + ("1.0",)), **about)
+
+
+def _parts(chance: Random, frames: Frames) -> None:
+    """Send a message in parts; the last is not always the last."""
+    at = chance.randrange(len(frames))
+    count = chance.choice((1, 2, 9, 2000))
+    part = chance.choice((b"", b" ", b"\xe2"))
+    parts = [_frame(chance, chance.choice((1, 2)), b"{", last=False)]
+    parts += [_frame(chance, 0, part, last=False)] * count
+    frames[at:at] = parts + [_frame(chance, 0, b"}")] * chance.choice((0, 1, 1))
+
+
+def _control(chance: Random, frames: Frames) -> None:
+    at = chance.randrange(len(frames) + 1)
+    data = chance.choice((b"", b"\x03", b"\x03\xe8", b"\x03\xe8bye", b"\xff" * 125))
+    frames.insert(at, _frame(chance, chance.choice((8, 9, 9, 10)), data))
+
+
+def _head(chance: Random, frames: Frames) -> None:
+    """Change a bit of a header, of which each means something else."""
+    at = chance.randrange(len(frames))
+    data = bytearray(frames[at])
+    data[chance.randrange(min(4, len(data)))] ^= 1 << chance.randrange(8)
+    frames[at] = bytes(data)
+
+
+def _huge(chance: Random, frames: Frames) -> None:
+    """Promise much, or write a length in another way."""
+    size = chance.choice((0, 5, 125, 126, 65535, 65536, 65537, 1 << 32, 1 << 63))
+    at = chance.randrange(len(frames) + 1)
+    frames.insert(at, b"\x81\xff" + struct.pack("!Q", size) + bytes(4))
+
+
+WEB = (_parts, _control, _control, _head, _head, _huge)
 
 
 # -- what goes wrong with bytes -------------------------------------------------------

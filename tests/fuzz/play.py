@@ -15,6 +15,7 @@ from random import Random
 from tests.fuzz.lane import Lane, Lanes
 from tests.fuzz.mutate import Case, damager
 from tests.fuzz.sessions import TOKEN
+from tests.support import web
 from tests.support.peer import MAX_FRAME, Frame, check_shape
 
 WIDTH = 256
@@ -53,7 +54,8 @@ class Play:
         self.next_piece = 0
         self.ended_at = 0.0
         """When its end was begun; 0.0: not yet."""
-        self.token = b""
+        self.on_web = False
+        """Whether what comes is WebSocket by now."""
 
     @property
     def trusted(self) -> bool:
@@ -180,6 +182,15 @@ class Player:
         if play.case.damage or not received:
             received.clear()
             return
+        if not play.on_web and received.startswith(b"HTTP/1.1 101 "[: len(received)]):
+            _, found, rest = received.partition(b"\r\n\r\n")
+            if not found:
+                return
+            play.on_web = True
+            received[:] = rest
+        if play.on_web:
+            self._judge_web(play)
+            return
         if received[0] != 0:
             if not any(f.startswith(received[:12]) for f in FAREWELLS) and not any(
                 bytes(received).startswith(f) for f in FAREWELLS
@@ -199,6 +210,19 @@ class Player:
             self._judge_frame(play, bytes(received[start + 4 : start + 4 + length]))
             start += 4 + length
         del received[:start]
+
+    def _judge_web(self, play: Play) -> None:
+        received = play.lane.received
+        try:
+            found, end = web.split(received)
+        except AssertionError as error:
+            self._find(play, f"no frame of a server: {error}")
+            received.clear()
+            return
+        del received[:end]
+        for came in found:
+            if came.opcode == web.TEXT:
+                self._judge_frame(play, came.payload)
 
     def _judge_frame(self, play: Play, payload: bytes) -> None:
         self.tally.frames += 1

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from tests.fuzz.mutate import LONG, NASTY, STRANGERS, Target, make_case, pack
 from tests.fuzz.sessions import NICK, TOKEN, Session
+from tests.support import web
 from tests.support.inprocess import ENDS, Client, World
-from tests.support.peer import encode
+from tests.support.peer import Frame, check_shape, encode
 from tests.support.strategies import json_values, names, refs, rooms, texts
 from tests.support.tls import CERT, KEY, trusting
 
@@ -69,6 +70,7 @@ frames = st.one_of(
 )
 
 hello = encode("hello", version=1)
+web_hello = web.encode("hello", version=1)
 streams = st.lists(
     st.one_of(
         frames,
@@ -92,7 +94,9 @@ def _large(number: int) -> bytes:
     return pack(f'{{"type":"ping","x":{LONG[number]()}}}'.encode()[:65536])
 
 
-starts = st.sampled_from([hello, hello, hello, b"", *STRANGERS])
+starts = st.sampled_from(
+    [hello, hello, hello, b"", web.upgrade(), web.upgrade() + web_hello, *STRANGERS]
+)
 cuts = st.lists(st.integers(1, 2000), max_size=12)
 ends = st.sampled_from(["close", "half", "stay"])
 
@@ -142,6 +146,15 @@ def play(
 def check_answers(client: Client, start: bytes) -> None:
     """Hold all that *client* got against the table of the protocol."""
     got = bytes(client.received)
+    if client.connection.is_web:
+        _, _, rest = got.partition(b"\r\n\r\n")
+        came, end = web.split(rest)
+        for one in came:
+            if one.opcode == web.TEXT:
+                check_shape(Frame(one.payload))
+        if client.reading:
+            assert end == len(rest), f"half a frame: {rest[end:]!r}"
+        return
     if got[:1] not in (b"", b"\0"):
         assert start[:1] != b"\0", f"no frame: {got[:80]!r}"
         assert client.ended or client.connection.gone
@@ -162,6 +175,8 @@ def check_alive(world: World) -> None:
 
 @settings(max_examples=60)
 @given(starts, streams, cuts, ends)
+@example(web.upgrade() + web_hello, [web.encode("say", text="hi")], [1] * 9, "half")
+@example(web.upgrade(), [b"\x81\xff" + b"\xff" * 20], [1] * 9, "stay")
 @example(b"", [b"\x16"], [1], "half")
 @example(b"", [b"\0\0\0"], [1, 1], "half")
 @example(b"", [b"G"], [1], "half")

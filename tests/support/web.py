@@ -118,8 +118,9 @@ def frame(
     last: bool = True,
     flags: int = 0,
     masked: bool = True,
+    mask: bytes | None = None,
 ) -> bytes:
-    """Give one frame of a client."""
+    """Give one frame of a client, with this *mask*, or with one of no other frame."""
     size, bit = len(payload), 0x80 if masked else 0
     data = bytes([(0x80 if last else 0) | flags | opcode])
     if size < 126:
@@ -130,7 +131,8 @@ def frame(
         data += bytes([bit | 127]) + struct.pack("!Q", size)
     if not masked:
         return data + payload
-    mask = struct.pack("!I", next(_masks) & 0xFFFFFFFF)
+    if mask is None:
+        mask = struct.pack("!I", next(_masks) & 0xFFFFFFFF)
     # Quickly, so that who puts load on a server is not held up by it.
     stream = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
     return data + mask + (int.from_bytes(payload, "big") ^ stream).to_bytes(size, "big")
