@@ -124,7 +124,10 @@ def code_of(close: Came) -> int:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, address: tuple[str, int]) -> None:
-    """With the handshake; frame by frame; and byte by byte, each a write of its own."""
+    """With the handshake; frame by frame; and byte by byte, each a write of its own.
+
+    The end of the connection is for the server to make.
+    """
     whole = b"".join(case.sent)
     with connected(address, whole) as far:
         check(case, far)
