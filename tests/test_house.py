@@ -47,10 +47,9 @@ PROJECT: dict[str, frozenset[str]] = {
 PURE_LAYERS = frozenset({"core", "wire"})
 PURE_LIBRARY = frozenset(
     """
-    __future__ abc base64 binascii bisect codecs.IncrementalDecoder
-    codecs.getincrementaldecoder collections contextlib copy dataclasses email.utils
-    enum functools hashlib heapq hmac ipaddress itertools json math operator re string
-    struct types typing unicodedata
+    __future__ abc base64 binascii bisect codecs.utf_8_decode collections contextlib
+    copy dataclasses email.utils enum functools hashlib heapq hmac ipaddress itertools
+    json math operator re string struct types typing unicodedata
     """.split()
 )
 PURE_BUILTINS_BANNED = frozenset({"open", "print", "input", "exec", "eval"})

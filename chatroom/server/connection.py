@@ -229,6 +229,8 @@ class Connection(Peer):
         from chatroom.net.tls import TlsSocket, TlsTransport
 
         server, plain = self._server, self.transport
+        # It is counted when it comes out of TLS.
+        server.totals.received -= len(head)
         sock = TlsSocket(plain.detach(), context, head=head)
         transport = TlsTransport(
             server.loop, sock, plain.address, self, server.pool, self._secured

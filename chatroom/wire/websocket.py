@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from codecs import getincrementaldecoder
+from codecs import utf_8_decode
 from dataclasses import dataclass
 from hashlib import sha1
 from struct import Struct
@@ -28,8 +28,6 @@ from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME, MAX_HELLO_FRAME
 from chatroom.wire.http import HttpError, HttpRequest
 
 if TYPE_CHECKING:
-    from codecs import IncrementalDecoder
-
     from chatroom.core.messages import Tellable
     from chatroom.core.requests import Request
 
@@ -111,18 +109,6 @@ def text_frame(payload: bytes) -> bytes:
 def binary_frame(data: bytes) -> bytes:
     """Return *data* as one frame."""
     return _frame(_BINARY, data)
-
-
-def pack(frames: list[bytes]) -> bytes:
-    """Return native *frames*, header and all, as one chunk of text frames."""
-    parts = []
-    for frame in frames:
-        length = len(frame) - HEADER_SIZE
-        parts.append(
-            _SHORT[length] if length < _LENGTH_16 else _long_header(_TEXT, length)
-        )
-        parts.append(frame[HEADER_SIZE:])
-    return b"".join(parts)
 
 
 def close_frame(code: int | None = None, reason: str = "") -> bytes:
@@ -242,14 +228,13 @@ class FrameReader:
 
     __slots__ = (
         "_begun",
+        "_cut",
         "_data",
-        "_decoder",
         "_fragments",
         "_kind",
+        "_message",
         "_over",
-        "_parts",
         "_position",
-        "_size",
         "last_size",
         "limit",
     )
@@ -263,15 +248,17 @@ class FrameReader:
         self._begun: _Begun | None = None
         self._kind = _CONTINUATION
         """What the message under way is; a continuation where there is none."""
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._message = bytearray()
+        """What has come of it: one block, as small parts of their own would cost
+        many times their bytes."""
         self._fragments = 0
-        self._decoder: IncrementalDecoder | None = None
+        self._cut = b""
+        """The beginning of a character that a text under way has ended with so far."""
         self._over = False
 
     def __len__(self) -> int:
         """Bytes that have come, of what is not told yet; never 0 within a message."""
-        held = len(self._data) - self._position + self._size + self._fragments
+        held = len(self._data) - self._position + len(self._message) + self._fragments
         return held + 1 if self._begun is not None else held
 
     def receive_data(self, data: bytes) -> None:
@@ -340,7 +327,7 @@ class FrameReader:
             return None
         if size > 2:
             length = _long_length(data[start + 2 : start + size])
-        if opcode in _DATA and self._size + length > self.limit:
+        if opcode in _DATA and len(self._message) + length > self.limit:
             raise _Broken(TOO_BIG, f"a message has at most {self.limit} bytes")
         size += 4
         if come < size:
@@ -367,10 +354,13 @@ class FrameReader:
 
     def _take(self, begun: _Begun) -> bytes:
         """Return what has come of the payload, unmasked."""
-        start = self._position
-        end = min(len(self._data), start + begun.length - begun.taken)
-        self._position = end
-        part = unmasked(self._data[start:end], begun.mask, begun.taken)
+        data, start = self._data, self._position
+        end = min(len(data), start + begun.length - begun.taken)
+        if end == len(data):
+            self._data, self._position = b"", 0
+        else:
+            self._position = end
+        part = unmasked(data[start:end], begun.mask, begun.taken)
         begun.taken += end - start
         return part
 
@@ -385,51 +375,53 @@ class FrameReader:
     def _read_data(self, begun: _Begun) -> Event | None:
         part = self._take(begun)
         whole = begun.taken == begun.length
+        last = whole and begun.is_last
         if begun.opcode != _CONTINUATION:
             self._kind = begun.opcode
-        last = whole and begun.is_last
-        if self._kind == _TEXT:
+        kind, message = self._kind, self._message
+        if kind == _TEXT:
             self._check_text(part, last)
-        if part:
-            self._parts.append(part)
-            self._size += len(part)
+        if last:
+            data = bytes(message + part) if message else part
+            self._end_message()
+            return Text(data) if kind == _TEXT else Binary(data)
+        message += part
         if not whole:
             return None
-        if not last:
-            self._fragments += 1
-            if self._fragments > MAX_FRAGMENTS:
-                raise _Broken(POLICY, f"a message has at most {MAX_FRAGMENTS} frames")
-            return _FRAGMENT
-        message, parts = self._kind, self._parts
-        self._end_message()
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        return Text(data) if message == _TEXT else Binary(data)
+        self._fragments += 1
+        if self._fragments >= MAX_FRAGMENTS:
+            raise _Broken(POLICY, f"a message has at most {MAX_FRAGMENTS} frames")
+        return _FRAGMENT
 
     def _end_message(self) -> None:
-        self._decoder = None
-        self._kind, self._parts = _CONTINUATION, []
-        self._size = self._fragments = 0
+        self._kind, self._fragments, self._cut = _CONTINUATION, 0, b""
+        if self._message:
+            self._message = bytearray()
 
     def _check_text(self, part: bytes, last: bool) -> None:
         """Raise ``_Broken`` where a text is not UTF-8, as early as that is known."""
+        data = self._cut + part if self._cut else part
         try:
-            if last and not self._parts:
-                part.decode()
+            if last:
+                data.decode()
                 return
-            if self._decoder is None:
-                self._decoder = getincrementaldecoder("utf-8")()
-            self._decoder.decode(part, last)
+            _, whole = utf_8_decode(data, "strict", False)
         except UnicodeDecodeError:
             raise _Broken(NOT_UTF8, "a text has to be UTF-8") from None
+        cut = self._cut = data[whole:]
+        # What begins a lone surrogate is told by Python only when it is whole.
+        if cut[:1] == b"\xed" and cut[1:] >= b"\xa0":
+            raise _Broken(NOT_UTF8, "a text has to be UTF-8")
 
 
 def unmasked(data: bytes | bytearray, mask: bytes, offset: int = 0) -> bytes:
     """Return *data* without its *mask*, which began *offset* bytes before it."""
     length = len(data)
-    turn = offset & 3
-    key = (mask[turn:] + mask[:turn]) * (length // 4 + 1)
-    # One large number each: thousands of times as fast as byte by byte.
-    whole = int.from_bytes(data, "big") ^ int.from_bytes(key[:length], "big")
+    if turn := offset & 3:
+        mask = mask[turn:] + mask[:turn]
+    key = (mask * (length // 4 + 1))[:length]
+    # One large number each: tens of times as fast as byte by byte.
+    whole = int.from_bytes(data, "big") ^ int.from_bytes(key, "big")
     return whole.to_bytes(length, "big")
 
 
@@ -472,7 +464,7 @@ class WebSocketProtocol:
 
     def __init__(self) -> None:
         self._reader = FrameReader(MAX_HELLO_FRAME)
-        self._out = b""
+        self._out = bytearray()
         self._code: int | None = None
         """What the peer is told at the end, where it has broken the protocol."""
         self._said_goodbye = False
@@ -515,15 +507,20 @@ class WebSocketProtocol:
     def _other(self, event: Event) -> Request:
         match event:
             case Ping(data):
-                self._out += pong_frame(data)
+                self._say(pong_frame(data))
             case Close(code, _):
-                self._out += close_frame(code)
+                self._say(close_frame(code))
                 self._said_goodbye = self.ended = True
             case Binary():
                 return self._fail(UNSUPPORTED, "frames are texts here, of JSON")
             case Failure(code, reason):
                 return self._fail(code, reason)
         return Nothing()
+
+    def _say(self, frame: bytes) -> None:
+        # Nothing comes after a close.
+        if not self._said_goodbye:
+            self._out += frame
 
     def _fail(self, code: int, reason: str) -> Invalid:
         self._code = code
@@ -539,11 +536,24 @@ class WebSocketProtocol:
         """Return *message* in this dialect."""
         return text_frame(codec.encode(message)[HEADER_SIZE:])
 
-    pack = staticmethod(pack)
+    @staticmethod
+    def pack(frames: list[bytes]) -> bytes:
+        """Return native *frames*, header and all, as one chunk of text frames."""
+        parts = []
+        for frame in frames:
+            length = len(frame) - HEADER_SIZE
+            parts.append(
+                _SHORT[length] if length < _LENGTH_16 else _long_header(_TEXT, length)
+            )
+            parts.append(frame[HEADER_SIZE:])
+        return b"".join(parts)
 
     def data_to_send(self) -> bytes:
         """Return what the dialect itself has to say, and say it once."""
-        data, self._out = self._out, b""
+        if not self._out:
+            return b""
+        data = bytes(self._out)
+        self._out.clear()
         return data
 
     def goodbye(self, code: int) -> bytes:

@@ -10,6 +10,7 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from tests.integration.conftest import Start
 from tests.integration.test_client import Typist
+from tests.integration.test_tls import PAIR
 from tests.support.browser import Browser, Page, find
 from tests.support.peer import Peer
 from tests.support.proxy import CuttingProxy
@@ -36,10 +38,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def site(address: tuple[str, int]) -> str:
+def site(address: tuple[str, int], scheme: str) -> str:
     """Where the page of this server is."""
     host, port = address
-    return f"http://{host}:{port}/"
+    return f"{scheme}://{host}:{port}/"
 
 
 class Visitor:
@@ -79,6 +81,10 @@ class Visitor:
         """Tell whether this is to be read now."""
         return text in self.page.text(where)
 
+    def lacks(self, text: str, where: str) -> bool:
+        """Tell whether this is not to be read there."""
+        return not self.sees(text, where)
+
     def shows(self, texts: list[str]) -> None:
         """Wait until these are the messages in sight."""
         wait_for(lambda: self.messages() == texts, f"{texts} and nothing else")
@@ -117,10 +123,12 @@ def visit(browser: Browser, server: Server, start: Start) -> Iterator[Visit]:
         room: str = "",
         address: tuple[str, int] | None = None,
         *,
+        scheme: str = "http",
         loses: bool = False,
         **size: int,
     ) -> Visitor:
-        page = browser.page(site(address or server.address) + "#" + room, **size)
+        where = site(address or server.address, scheme)
+        page = browser.page(f"{where}#{room}", **size)
         (lost if loses else pages).append(page)
         visitor = Visitor(page)
         if stem:
@@ -155,9 +163,7 @@ def next_say(peer: Peer) -> dict[str, Any]:
 # -- talking ----------------------------------------------------------------------
 
 
-def test_two_pages_and_a_terminal_chat(
-    visit: Visit, server: Server, room: str
-) -> None:
+def test_two_pages_and_a_terminal_chat(visit: Visit, server: Server, room: str) -> None:
     ann, bob = visit("ann", room), visit("bob", room)
     ann.see(f"{bob.nick} joined")
     with Typist(server, "--nick", fresh("tom"), "--room", room) as tom:
@@ -168,7 +174,8 @@ def test_two_pages_and_a_terminal_chat(
         for page in (ann, bob):
             page.see("Hello from a terminal")
         bob.say("Hello from another")
-        expected = [f"Hello from {what}" for what in ("a page", "a terminal", "another")]
+        whence = ("a page", "a terminal", "another")
+        expected = [f"Hello from {one}" for one in whence]
         for page in (ann, bob):
             page.shows(expected)
     own = "#list .own .text"
@@ -178,7 +185,7 @@ def test_two_pages_and_a_terminal_chat(
         page.see(ann.nick, "#members")
         assert page.sees(bob.nick, "#members")
         page.see("left (lost)")
-        wait_for(lambda page=page: not page.sees("tom", "#members"), "tom to go")
+        wait_for(partial(page.lacks, "tom", "#members"), "tom to go")
 
 
 def test_shift_enter_begins_a_line_and_a_slash_is_said_by_two(
@@ -213,8 +220,8 @@ def test_markup_is_shown_letter_by_letter(
     ann.shows(texts)
     whispers = "#list .whisper .text"
     assert ann.page.text(whispers) == "\n".join(texts)
-    found = "document.querySelectorAll('#app :is(img, script, svg, style, b, a[href^=j])')"
-    assert ann.page.value(f"{found}.length") == 0
+    made = "#app :is(img, script, svg, style, b, a[href^=j])"
+    assert ann.page.value(f"document.querySelectorAll('{made}').length") == 0
 
 
 def test_links_are_http_alone_and_tell_nobody_where_from(
@@ -231,18 +238,19 @@ def test_links_are_http_alone_and_tell_nobody_where_from(
         "Array.from(document.querySelectorAll('#list .text a'),"
         " (a) => [a.textContent, a.href, a.rel, a.target])"
     )
-    rel = "noopener noreferrer nofollow"
+    safe = ["noopener noreferrer nofollow", "_blank"]
     assert links == [
-        ["https://example.org/a_(b)?q=1#x", "https://example.org/a_(b)?q=1#x", rel, "_blank"],
-        ["http://example.com", "http://example.com/", rel, "_blank"],
-        ["HTTPS://EXAMPLE.net", "https://example.net/", rel, "_blank"],
-    ]  # fmt: skip
+        ["https://example.org/a_(b)?q=1#x", "https://example.org/a_(b)?q=1#x", *safe],
+        ["http://example.com", "http://example.com/", *safe],
+        ["HTTPS://EXAMPLE.net", "https://example.net/", *safe],
+    ]
 
 
 def test_whispers_go_both_ways(visit: Visit, server: Server, room: str) -> None:
     bob = member(server, room)
     ann = visit("ann", room)
     eve = visit("eve", room)
+    ann.see(eve.nick, "#members")
     ann.page.click(f"#members [data-nick={bob.nick}]")
     ann.page.type("psst")
     ann.page.press("Enter")
@@ -410,8 +418,16 @@ def test_a_password_is_asked_for_where_there_is_one(
     assert "sesame" not in kept
 
 
-def test_a_reload_keeps_the_session(visit: Visit, server: Server, room: str) -> None:
-    bob = member(server, room)
+def test_over_tls_it_is_the_same_room(visit: Visit, start: Start) -> None:
+    server = start(*PAIR)
+    bob = member(server, "tea")
+    ann = visit("ann", "tea", server.address, scheme="https")
+    ann.say("said over TLS")
+    assert next_say(bob)["text"] == "said over TLS"
+    ann.see("said over TLS")
+
+
+def test_a_reload_keeps_the_session(visit: Visit, room: str) -> None:
     ann = visit("ann", room)
     ann.say("before", "LOUD")
     ann.page.press("Enter")
@@ -423,6 +439,20 @@ def test_a_reload_keeps_the_session(visit: Visit, server: Server, room: str) -> 
     ann.say("after")
     ann.shows(["before", "after"])
     assert ann.page.text("#list .own .text") == "before\nafter"
+
+
+def test_a_crowd_is_counted_and_then_named(visit: Visit, start: Start) -> None:
+    server = start("--rate", "0", "--presence-limit", "5")
+    crowd = [member(server, "tea") for _ in range(8)]
+    ann = visit("ann", "tea", server.address)
+    ann.see("9", "#count")
+    for peer in crowd[1:]:
+        server.peers.remove(peer)
+        peer.close()
+    wait_for(lambda: ann.page.text("#count") == "2", "few to be left")
+    named = "document.getElementById('members').childElementCount === 2"
+    ann.page.wait(named)
+    ann.see(crowd[0].nick, "#members")
 
 
 def test_rooms_are_links(visit: Visit, server: Server, room: str) -> None:
@@ -441,7 +471,7 @@ def test_rooms_are_links(visit: Visit, server: Server, room: str) -> None:
     ann.page.value("document.getElementById('go-room').focus()")
     ann.page.type(f"#{third}")
     ann.page.press("Enter")
-    ann.see(f"#{third}", "#room")
+    ann.see(f"#{third}", "#rooms [aria-current]")
     ann.page.click(f"#rooms [href='#{second}']")
     ann.see(f"#{second}", "#room")
     ann.see("said in the second room")
@@ -454,9 +484,14 @@ def test_rooms_are_links(visit: Visit, server: Server, room: str) -> None:
 
 def log_of(peer: Peer) -> list[str]:
     """What is kept of what was said where this peer is."""
-    peer.send("history", limit=200)
-    frames = peer.recv_until(lambda frame: frame.type == "history")
-    return [message["text"] for message in frames[-1]["messages"]]
+    found: list[str] = []
+    more, last = True, 0
+    while more:
+        peer.send("history", after=last, limit=200)
+        page = peer.recv_until(lambda frame: frame.type == "history")[-1]
+        found += [message["text"] for message in page["messages"]]
+        more, last = page["more"], page["messages"][-1]["id"]
+    return found
 
 
 def test_a_server_that_dies_costs_nothing(
@@ -474,7 +509,7 @@ def test_a_server_that_dies_costs_nothing(
     ann.see("waiting", "#pending")
     risen = start(*options, "--port", str(server.address[1]))
     bob = member(risen, "tea")
-    lines = [f"line {number}" for number in range(30)]
+    lines = [f"line {number}" for number in range(450)]
     for line in lines:
         bob.say(line)
     bob.sync()
@@ -527,7 +562,7 @@ def test_what_is_said_over_a_bad_network_comes_once(
 def test_whoever_is_silent_is_still_there(visit: Visit, start: Start) -> None:
     server = start("--ping-interval", "0.2", "--idle-timeout", "0.6")
     ann = visit("ann", "tea", server.address)
-    ann.page.value("new Promise((done) => setTimeout(done, 1500))")
+    ann.page.value("new Promise((done) => setTimeout(done, 1000))")
     bob = member(server, "tea")
     bob.say("still there?")
     ann.see("still there?")
@@ -559,7 +594,9 @@ def test_what_is_owed_is_decided_by_the_last_ref(visit: Visit) -> None:
                 const outbox = new Outbox(), sent = [];
                 const flush = () => outbox.flush((frame) => sent.push(frame));
                 outbox.settle("first", "tea", false);
-                for (const text of ["a", "B", "c"]) outbox.add({ type: "say", text }, "tea", text === "B");
+                for (const text of ["a", "B", "c"]) {
+                    outbox.add({ type: "say", text }, "tea", text === "B");
+                }
                 outbox.add({ type: "join", room: "den" }, "tea");
                 outbox.add({ type: "whisper", to: "bob", text: "d" }, "tea");
                 outbox.add({ type: "say", text: "e" }, "tea");
@@ -568,9 +605,12 @@ def test_what_is_owed_is_decided_by_the_last_ref(visit: Visit) -> None:
                 const refs = sent.map(({ ref }) => ref);
                 sent.length = 0;
                 act(outbox, refs);
-                const dropped = outbox.settle(session, room, torn).map(({ frame }) => frame.text);
+                const dropped = outbox.settle(session, room, torn);
                 flush();
-                return [sent.map(({ text, room }) => text ?? room), dropped];
+                return [
+                    sent.map(({ text, room }) => text ?? room),
+                    dropped.map(({ frame }) => frame.text),
+                ];
             };
             return [
                 play("first", "tea", (outbox, refs) => outbox.cameBack(refs[0])),
@@ -700,7 +740,8 @@ def test_nothing_is_cut_off_at_any_width(
         assert ann.page.value(f"{element}.scrollWidth <= {element}.clientWidth")
     for id in ("room", "text", "send", "leave"):
         assert ann.page.shows(f"#{id}")
-        box = ann.page.value(f"document.getElementById('{id}').getBoundingClientRect().toJSON()")
+        element = f"document.getElementById('{id}')"
+        box = ann.page.value(f"{element}.getBoundingClientRect().toJSON()")
         assert 0 <= box["left"] < box["right"] <= width
         assert box["bottom"] <= 640
     named = "document.getElementById('members').childElementCount === 2"

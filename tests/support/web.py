@@ -155,8 +155,13 @@ class Came(NamedTuple):
     payload: bytes
 
 
-def split(data: bytes | bytearray) -> tuple[list[Came], int]:
-    """Give the whole frames at the start of *data*, and how many bytes they are."""
+def split(
+    data: bytes | bytearray, messages: tuple[int, ...] = (TEXT,)
+) -> tuple[list[Came], int]:
+    """Give the whole frames at the start of *data*, and how many bytes they are.
+
+    *messages* are the opcodes of those that may come.
+    """
     found: list[Came] = []
     at = 0
     while len(data) >= at + 2:
@@ -164,10 +169,10 @@ def split(data: bytes | bytearray) -> tuple[list[Came], int]:
         assert first & 0xF0 == 0x80, f"a server sends whole frames: {first:#x}"
         assert size < 128, "a server has no mask"
         opcode, start = first & 15, at + 2
-        assert opcode in (TEXT, CLOSE, PING, PONG), opcode
+        assert opcode in (*messages, CLOSE, PING, PONG), opcode
         assert not found or found[-1].opcode != CLOSE, "something behind a close"
         if size > 125:
-            assert opcode == TEXT
+            assert opcode in messages
             width = 2 if size == 126 else 8
             if len(data) < start + width:
                 break

@@ -32,6 +32,7 @@ from chatroom.wire.websocket import (
 
 LIMIT = 16 * 1024 * 1024
 READ_SIZE = 65536
+UPGRADE = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 LINGER = 5.0
 """Seconds that a peer has to close its side, once ours is closed."""
 
@@ -63,7 +64,7 @@ class Echo:
             return
         answer = handshake(request) if isinstance(request, HttpRequest) else request
         if isinstance(answer, HttpError):
-            headers = {"Sec-WebSocket-Version": "13"} if answer.status == 426 else {}
+            headers = UPGRADE if answer.status == 426 else {}
             self._close(response(answer.status, headers, answer.text.encode()))
             return
         self._head = None

@@ -173,7 +173,7 @@ REFUSED = [
     (405, get(first=b"OPTIONS * HTTP/1.1")),
     (405, get(first=b"CONNECT a:1 HTTP/1.1")),
     (414, get(first=b"GET /" + b"x" * MAX_TARGET + b" HTTP/1.1")),
-    (414, b"GET /" + b"x" * MAX_HEAD),
+    (414, b"GET /" + b"x" * (MAX_HEAD - 5)),
     (505, b"PRI * HTTP/2.0\r\n\r\n"),
     (505, get(first=b"GET / HTTP/0.9")),
     # Lines.

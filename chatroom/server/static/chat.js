@@ -2,7 +2,7 @@
 //
 // Each part knows only those above it: texts (pure) - Outbox (what is owed) - Room (what
 // was seen and missed) - Backoff, Connection - Chat (what follows from each frame) - rows,
-// LogView (draws what is in sight) - Face (all else on the page) - commands.
+// LogView (draws what is in sight) - Face (the rest of the page) - commands.
 // What others wrote reaches the page as text nodes alone.
 
 const PAGE = 200 // Messages asked for at once, the most that a server gives.
@@ -108,7 +108,7 @@ export class Outbox {
 		const at = this.#find(ref)
 		if (at < 0) return null
 		const { frame } = this.items[at]
-		// What says nothing, and was asked before it, is answered too.
+		// What was asked before it is answered too.
 		this.items = this.items.filter(({ says }, index) => index > at || (index < at && says))
 		return frame
 	}
@@ -191,7 +191,6 @@ export class Room {
 		this.name = name
 	}
 
-	// `back`: after a lost connection, and not on one's own.
 	arrive(frame, back) {
 		this.asked = this.askedOlder = false
 		const behind = frame.last_id - this.lastId
@@ -593,7 +592,7 @@ class Chat {
 		this.#settle()
 	}
 
-	// Decide what is owed, once all is read that was missed.
+	// All is read that was missed: decide what is owed.
 	#settle() {
 		if (this.#settled || this.room.catchingUp) return
 		this.#settled = true
@@ -633,7 +632,7 @@ class Chat {
 	}
 
 	#answered({ ref, from }) {
-		// A ref comes back in what others get too, and anybody may use it then.
+		// Others see a ref too, and may use it.
 		if (this.#mine.has(from) && this.outbox.answered(ref)) this.face.pending()
 	}
 
@@ -646,7 +645,7 @@ class Chat {
 
 	on_kick({ reason, text }) {
 		if (["idle", "shutdown"].includes(reason)) return this.lost(text)
-		if (reason !== "leave") this.show([entry("alarm", { title: "Disconnected", text })])
+		if (reason !== "leave" && this.room) this.show([entry("alarm", { title: "Disconnected", text })])
 		this.#end(reason, text)
 	}
 
@@ -663,7 +662,6 @@ class Chat {
 	#notLetIn(code, text) {
 		const returning = this.state === "returning"
 		if (returning && NICK_ERRORS.includes(code) && this.#aliases < ALIASES) {
-			// Nobody may be there to be asked.
 			this.#aliases += 1
 			return this.#hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
 		}
@@ -727,9 +725,7 @@ class Chat {
 
 	on_count({ count }) {
 		this.count = count
-		if (count > NAMED) this.members = null
-		else if (!this.members) this.#askMembers()
-		this.face.members()
+		this.#askMembers()
 	}
 
 	on_topic({ topic, by }) {
@@ -835,8 +831,8 @@ const MARGIN = 600 // Pixels above and below the sight that are drawn as well.
 const GUESS = 48 // The height of a row that was never drawn.
 const heightOf = (one) => one.height || GUESS
 
-// Draws what is in sight of any number of entries.  Heights are measured when drawn and
-// guessed before; what the reader looks at stays in its place.
+// Draws what is in sight of any number of entries.  Heights are guessed until drawn;
+// what the reader looks at stays in its place.
 class LogView {
 	stuck = true // Whether it follows what is said.
 	#entries = []
@@ -1063,6 +1059,7 @@ class Face {
 		this.hint("")
 		this.#understood()
 		this.standing(title)
+		show("strikes", "")
 		$("banner").classList.add("over")
 		$("banner-button").textContent = $("ended-again").textContent = again
 		show("ended-title", title)
@@ -1081,6 +1078,7 @@ class Face {
 
 	// How it is with the connection; "" where it is well.
 	standing(text, wait = 0) {
+		if (wait && !this.chat.room) this.ask(text)
 		$("banner").hidden = !text
 		$("banner").classList.remove("over")
 		$("banner-text").textContent = text
@@ -1091,7 +1089,7 @@ class Face {
 	}
 
 	#countDown() {
-		$("banner-wait").textContent = this.#seconds > 0 ? `next try in ${this.#seconds} s` : ""
+		$("banner-wait").textContent = this.#seconds > 0 ? `again in ${this.#seconds} s` : ""
 		this.#seconds -= 1
 	}
 
@@ -1229,7 +1227,7 @@ class Face {
 		this.#shut()
 		$(`${which}-panel`).classList.add("open")
 		$(`${which}-button`).ariaExpanded = "true"
-		$("scrim").hidden = !$(`${which}-button`).checkVisibility()
+		$("scrim").hidden = !$(`${which}-button`).offsetParent
 		this.chat.askRooms()
 		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
 		first.focus()
@@ -1277,6 +1275,7 @@ class Face {
 		const { style, value } = $("text")
 		style.height = "auto"
 		style.height = `${$("text").scrollHeight + 2}px`
+		if (this.log.stuck) $("scroller").scrollTop = 1e9
 		if (value !== this.#hinted) this.hint("")
 	}
 
@@ -1305,7 +1304,7 @@ class Face {
 		if (!this.chat.isShout(text) || (line === this.#hinted && !$("hint").hidden)) return false
 		const strike = strikes + outbox.items.filter(({ shout }) => shout).length + 1
 		const what = strike < limits.strikes ? "a warning" : "and you would be disconnected"
-		this.hint(`All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again to send it, or change it.`)
+		this.hint(`All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`)
 		return true
 	}
 }
