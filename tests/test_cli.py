@@ -52,7 +52,9 @@ def test_help_names_every_option() -> None:
     from chatroom.config import Settings, option_name
 
     for field in fields(Settings):
-        assert f"--{option_name(field.name)} " in done.stdout
+        # What is on is named by what turns it off.
+        way = "no-" if field.default is True else ""
+        assert f"--{way}{option_name(field.name)} " in done.stdout
 
 
 # -- exit codes ------------------------------------------------------------------
