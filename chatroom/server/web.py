@@ -48,10 +48,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Of every answer: nothing from elsewhere, in no frame, nothing told to others."""
+"""Of every answer: nothing from elsewhere, in no frame, nothing told to others.
+
+No Cross-Origin-Opener-Policy: over plain http a browser does not heed it, and complains
+on the console of whoever comes from another machine.
+"""
 NEVER_KEPT = {"Cache-Control": "no-store"}
 ASKED_EACH_TIME = {"Cache-Control": "no-cache"}
 """A page is of one version of the server, and has to go with it."""
