@@ -196,7 +196,9 @@ def _read(name: str, kind: str) -> _File:
 def _names_of_this_machine() -> set[str]:
     """Return what browsers on its own network call it, and on itself."""
     own = socket.gethostname().lower().removesuffix(".").removesuffix(".local")
-    return {"localhost", own, f"{own}.local"} - {"", ".local"}
+    # It may be told with its domain; its neighbours leave that out.
+    short = own.partition(".")[0]
+    return {"localhost", own, short, f"{short}.local"} - {"", ".local"}
 
 
 def _is_address(name: str) -> bool:
