@@ -140,7 +140,8 @@ class Site:
         """Return the answer that tells of what is wrong."""
         more = {}
         if status == 405:
-            more = {"Allow": "GET, HEAD"}
+            # HEAD is refused in one place: where a WebSocket is.
+            more = {"Allow": "GET" if head else "GET, HEAD"}
         elif status == 426:
             more = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         return _make(status, TEXT, f"{text}\n".encode(), head, more)
