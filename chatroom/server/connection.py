@@ -25,7 +25,7 @@ from chatroom.net.transport import State, Transport
 from chatroom.wire.http import Head
 from chatroom.wire.protocol import NativeProtocol
 from chatroom.wire.sniff import Dialect, farewell, sniff
-from chatroom.wire.websocket import WebSocketProtocol
+from chatroom.wire.websocket import TRY_AGAIN_LATER, WebSocketProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -44,9 +44,6 @@ EARLY = 1e-6
 """Seconds: a timer may come a rounding error before the time that it was set to."""
 PINGS_GRID = 120
 """Times of a ping in each interval: 0.25 s apart for the default of 30 s."""
-
-TRY_AGAIN_LATER = 1013
-"""Why a WebSocket ends (RFC 6455, section 7.4, and its registry)."""
 
 _LISTINGS = frozenset((Who, ListRooms, GetHistory))
 """Requests whose answers are large: one a tick, so that output limits see each."""

@@ -46,7 +46,8 @@ UNSUPPORTED = 1003
 NOT_UTF8 = 1007
 POLICY = 1008
 TOO_BIG = 1009
-"""Why a connection is closed (section 7.4.1)."""
+TRY_AGAIN_LATER = 1013
+"""Why a connection is closed (section 7.4.1, and its registry)."""
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _DATA = frozenset((_CONTINUATION, _TEXT, _BINARY))
@@ -74,7 +75,7 @@ def handshake(request: HttpRequest) -> bytes | HttpError:
     if request.method != "GET" or request.http10:
         return HttpError(400, "a WebSocket begins with GET, in HTTP/1.1")
     headers = request.headers
-    if not (_lists(headers, "upgrade", "websocket")):
+    if not _lists(headers, "upgrade", "websocket"):
         return HttpError(426, "this is for WebSockets")
     if not _lists(headers, "connection", "upgrade"):
         return HttpError(400, "an upgrade has to be named in Connection")
