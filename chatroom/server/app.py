@@ -53,6 +53,7 @@ from chatroom.server.show import Show
 from chatroom.server.web import Site
 from chatroom.store.memory import MemoryStore
 from chatroom.wire.framing import MAX_FRAME
+from chatroom.wire.websocket import GOING_AWAY, NORMAL
 
 if TYPE_CHECKING:
     import socket
@@ -75,8 +76,6 @@ TLS_MEMBER_BYTES = 128 * 1024
 that is not whole; a record that is not taken adds 40."""
 ROOM_BYTES = 2048
 """What a room costs beside its messages and members."""
-NORMAL, GOING_AWAY = 1000, 1001
-"""Why a WebSocket ends (RFC 6455, section 7.4)."""
 KEPT_SLACK = 32
 """The part of what all rooms may hold that is dropped at once: it takes a moment."""
 

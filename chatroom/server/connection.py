@@ -24,8 +24,8 @@ from chatroom.net.address import show as show_address
 from chatroom.net.transport import State, Transport
 from chatroom.wire.http import Head
 from chatroom.wire.protocol import NativeProtocol
-from chatroom.wire.sniff import Dialect, farewell, sniff
-from chatroom.wire.websocket import WebSocketProtocol
+from chatroom.wire.sniff import Spoken, farewell, sniff
+from chatroom.wire.websocket import TRY_AGAIN_LATER, WebSocketProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -39,14 +39,12 @@ if TYPE_CHECKING:
     from chatroom.server.app import Server
     from chatroom.server.eventlog import Value
     from chatroom.server.web import Answer
+    from chatroom.wire.protocol import Dialect
 
 EARLY = 1e-6
 """Seconds: a timer may come a rounding error before the time that it was set to."""
 PINGS_GRID = 120
 """Times of a ping in each interval: 0.25 s apart for the default of 30 s."""
-
-TRY_AGAIN_LATER = 1013
-"""Why a WebSocket ends (RFC 6455, section 7.4, and its registry)."""
 
 _LISTINGS = frozenset((Who, ListRooms, GetHistory))
 """Requests whose answers are large: one a tick, so that output limits see each."""
@@ -84,7 +82,7 @@ class Connection(Peer):
     def __init__(self, server: Server, sock: socket.socket, address: Address) -> None:
         super().__init__(bucket(address), local=is_loopback(address))
         self._server = server
-        self.protocol: NativeProtocol | WebSocketProtocol = NativeProtocol()
+        self.protocol: Dialect = NativeProtocol()
         self.is_web = False
         """Whether it speaks WebSocket."""
         self.hears: Room | None = None
@@ -201,15 +199,15 @@ class Connection(Peer):
         if dialect is None:
             return b""
         server = self._server
-        if dialect is Dialect.HTTP and server.site is not None:
+        if dialect is Spoken.HTTP and server.site is not None:
             self._first, self._head = b"", Head()
             return self._visit(self._head, data)
         self._first = None
-        if dialect is Dialect.TLS and server.tls is not None and not self.secure:
+        if dialect is Spoken.TLS and server.tls is not None and not self.secure:
             self._begin_tls(server.tls, data)
             return b""
         # TLS within TLS is no frame.
-        answer = b"" if self.secure and dialect is Dialect.TLS else farewell(dialect)
+        answer = b"" if self.secure and dialect is Spoken.TLS else farewell(dialect)
         if answer:
             self._turn_away(dialect, answer)
             return b""
@@ -217,7 +215,7 @@ class Connection(Peer):
             text = "this port takes TLS only (chat-client --tls)"
             server.chat.refuse(self, "bad-frame", text, server.loop.now)
             return b""
-        if dialect is not Dialect.NATIVE:
+        if dialect is not Spoken.NATIVE:
             # Now, as no more of a length has to come: it would be far too large.
             text = "that is no frame; join with chat-client"
             server.chat.refuse(self, "bad-frame", text, server.loop.now)
@@ -272,7 +270,7 @@ class Connection(Peer):
         self.send(answer.data)
         self.note("info", "visitor", speaks="HTTP", status=answer.status)
 
-    def _turn_away(self, dialect: Dialect, answer: bytes) -> None:
+    def _turn_away(self, dialect: Spoken, answer: bytes) -> None:
         """Answer who is at the wrong door in his own words, and let him go."""
         self.send(answer)
         self.note("info", "visitor", speaks=dialect.name)

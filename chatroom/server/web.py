@@ -48,10 +48,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Of every answer: nothing from elsewhere, in no frame, nothing told to others."""
+"""Of every answer: nothing from elsewhere, in no frame, nothing told to others.
+
+No Cross-Origin-Opener-Policy: over plain http a browser does not heed it, and complains
+on the console of whoever comes from another machine.
+"""
 NEVER_KEPT = {"Cache-Control": "no-store"}
 ASKED_EACH_TIME = {"Cache-Control": "no-cache"}
 """A page is of one version of the server, and has to go with it."""
@@ -137,7 +140,8 @@ class Site:
         """Return the answer that tells of what is wrong."""
         more = {}
         if status == 405:
-            more = {"Allow": "GET, HEAD"}
+            # HEAD is refused in one place: where a WebSocket is.
+            more = {"Allow": "GET" if head else "GET, HEAD"}
         elif status == 426:
             more = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         return _make(status, TEXT, f"{text}\n".encode(), head, more)
@@ -193,7 +197,9 @@ def _read(name: str, kind: str) -> _File:
 def _names_of_this_machine() -> set[str]:
     """Return what browsers on its own network call it, and on itself."""
     own = socket.gethostname().lower().removesuffix(".").removesuffix(".local")
-    return {"localhost", own, f"{own}.local"} - {"", ".local"}
+    # It may be told with its domain; its neighbours leave that out.
+    short = own.partition(".")[0]
+    return {"localhost", own, short, f"{short}.local"} - {"", ".local"}
 
 
 def _is_address(name: str) -> bool:

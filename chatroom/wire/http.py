@@ -61,7 +61,7 @@ class HttpRequest:
     target: str
     """As it came: a path, and a query where there is one."""
     path: str
-    query: str
+    """The target without a query."""
     headers: dict[str, str]
     """By name in lower case; fields that came several times are one list."""
     http10: bool = False
@@ -142,8 +142,8 @@ def _read(head: bytes) -> HttpRequest | HttpError:
         return HttpError(400, "the target of a request is a path")
     if "host" not in headers and minor != "0":
         return HttpError(400, "a request has to name its Host")
-    path, _, query = target.partition("?")
-    return HttpRequest(method, target, path, query, headers, http10=minor == "0")
+    path = target.partition("?")[0]
+    return HttpRequest(method, target, path, headers, http10=minor == "0")
 
 
 def _add(headers: dict[str, str], line: bytes) -> str | None:

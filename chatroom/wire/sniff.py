@@ -1,6 +1,6 @@
 """What a connection speaks, by its first bytes, and a word to who speaks wrongly.
 
-    sniff(first bytes) -> Dialect | None (more is needed)
+    sniff(first bytes) -> Spoken | None (more is needed)
 
 A native frame begins with 0, as no frame has 16 MiB; a TLS handshake with 22.  Whoever
 is at the wrong door begins with a word of his own protocol, and is answered in it.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
-class Dialect(Enum):
+class Spoken(Enum):
     """What is spoken."""
 
     NATIVE = auto()
@@ -25,20 +25,20 @@ class Dialect(Enum):
     UNKNOWN = auto()
 
 
-_FIRST = {0: Dialect.NATIVE, 22: Dialect.TLS}
+_FIRST = {0: Spoken.NATIVE, 22: Spoken.TLS}
 _VERBS = "GET HEAD POST PUT DELETE OPTIONS CONNECT TRACE PATCH PRI"
 _IRC = "NICK USER PASS CAP PING JOIN AUTHENTICATE"
 _WORDS = (
-    {f"{word} ".encode(): Dialect.HTTP for word in _VERBS.split()}
-    | {f"{word} ".encode(): Dialect.IRC for word in _IRC.split()}
-    | {f"{word} ".encode(): Dialect.MAIL for word in ("EHLO", "HELO", "LHLO")}
-    | {b"SSH-": Dialect.SSH}
+    {f"{word} ".encode(): Spoken.HTTP for word in _VERBS.split()}
+    | {f"{word} ".encode(): Spoken.IRC for word in _IRC.split()}
+    | {f"{word} ".encode(): Spoken.MAIL for word in ("EHLO", "HELO", "LHLO")}
+    | {b"SSH-": Spoken.SSH}
 )
 MAX_WORD = max(map(len, _WORDS))
 """Bytes that are enough to tell."""
 
 
-def sniff(data: bytes) -> Dialect | None:
+def sniff(data: bytes) -> Spoken | None:
     """Return what speaks whoever begins with *data*; ``None`` until more has come.
 
     *data* is not empty.  Words count in any letter case.
@@ -52,13 +52,13 @@ def sniff(data: bytes) -> Dialect | None:
             return dialect
         if word.startswith(start):
             return None
-    return Dialect.UNKNOWN
+    return Spoken.UNKNOWN
 
 
 _TEXT = "This is a chat room, not a {}. Join it with chat-client."
 
 
-def farewell(dialect: Dialect) -> bytes:
+def farewell(dialect: Spoken) -> bytes:
     """Return the answer for who speaks *dialect* where it is not taken.
 
     Nothing for what has no answer of its own (``NATIVE``, ``UNKNOWN``): those get a
@@ -81,10 +81,10 @@ def _http() -> bytes:
 
 _FAREWELLS = {
     # A fatal alert, handshake_failure (RFC 8446, section 6), in a record of TLS 1.2.
-    Dialect.TLS: bytes((21, 3, 3, 0, 2, 2, 40)),
-    Dialect.HTTP: _http(),
+    Spoken.TLS: bytes((21, 3, 3, 0, 2, 2, 40)),
+    Spoken.HTTP: _http(),
     # Lines before the version are allowed (RFC 4253, section 4.2), and shown.
-    Dialect.SSH: (_TEXT.format("shell") + "\r\n").encode(),
-    Dialect.IRC: f"ERROR :{_TEXT.format('server of IRC')}\r\n".encode(),
-    Dialect.MAIL: f"554 {_TEXT.format('mail server')}\r\n".encode(),
+    Spoken.SSH: (_TEXT.format("shell") + "\r\n").encode(),
+    Spoken.IRC: f"ERROR :{_TEXT.format('server of IRC')}\r\n".encode(),
+    Spoken.MAIL: f"554 {_TEXT.format('mail server')}\r\n".encode(),
 }

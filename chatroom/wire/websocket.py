@@ -35,7 +35,7 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, section 1.3."""
 VERSION = "13"
 MAX_FRAGMENTS = 1024
-"""Frames of one message: browsers send one, and each costs a token."""
+"""Frames of a message and between its parts: browsers send one, each costs a token."""
 MAX_CONTROL = 125
 """Bytes of the payload of a control frame."""
 
@@ -46,7 +46,8 @@ UNSUPPORTED = 1003
 NOT_UTF8 = 1007
 POLICY = 1008
 TOO_BIG = 1009
-"""Why a connection is closed (section 7.4.1)."""
+TRY_AGAIN_LATER = 1013
+"""Why a connection is closed (section 7.4.1, and its registry)."""
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _DATA = frozenset((_CONTINUATION, _TEXT, _BINARY))
@@ -74,7 +75,7 @@ def handshake(request: HttpRequest) -> bytes | HttpError:
     if request.method != "GET" or request.http10:
         return HttpError(400, "a WebSocket begins with GET, in HTTP/1.1")
     headers = request.headers
-    if not (_lists(headers, "upgrade", "websocket")):
+    if not _lists(headers, "upgrade", "websocket"):
         return HttpError(426, "this is for WebSockets")
     if not _lists(headers, "connection", "upgrade"):
         return HttpError(400, "an upgrade has to be named in Connection")
@@ -404,6 +405,8 @@ class FrameReader:
         if len(self._data) - self._position < begun.length:
             return None
         data = self._take(begun)
+        if self._kind != _CONTINUATION and begun.opcode != _CLOSE:
+            self._count()
         if begun.opcode == _PING:
             return Ping(data)
         return Pong(data) if begun.opcode == _PONG else _read_close(data)
@@ -424,10 +427,18 @@ class FrameReader:
         message += part
         if not whole:
             return None
+        self._count()
+        return _FRAGMENT
+
+    def _count(self) -> None:
+        """Count a frame of a message under way; raise ``_Broken`` for one too many.
+
+        What comes between its parts counts too: without a pause, that would keep off
+        any deadline of a message that never ends.
+        """
         self._fragments += 1
         if self._fragments >= MAX_FRAGMENTS:
             raise _Broken(POLICY, f"a message has at most {MAX_FRAGMENTS} frames")
-        return _FRAGMENT
 
     def _end_message(self) -> None:
         self._kind, self._fragments, self._cut = _CONTINUATION, 0, b""

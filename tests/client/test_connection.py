@@ -26,7 +26,7 @@ from chatroom.client.security import make_security
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.loop import Loop
 from chatroom.net.tls import server_context
-from chatroom.wire.sniff import Dialect, farewell
+from chatroom.wire.sniff import Spoken, farewell
 from tests.client.fakes import FakeClock, FakeServer, tick_until
 from tests.support.peer import encode, pack
 from tests.support.tls import CERT, KEY, OTHER_CERT
@@ -490,7 +490,7 @@ def test_a_server_that_is_not_the_one_that_is_meant(
     [
         (encode("error", code="malformed", text="?"), "not seem to speak TLS"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not seem to speak TLS"),
-        (farewell(Dialect.TLS), "not seem to speak TLS"),
+        (farewell(Spoken.TLS), "not seem to speak TLS"),
         (b"", "not seem to speak TLS"),
         (bytes((21, 3, 3, 0, 2, 2, 70)), "TLS: .*protocol version"),
     ],

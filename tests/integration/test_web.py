@@ -104,7 +104,8 @@ def test_every_answer_is_safe(server: Server) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["x-frame-options"] == "DENY"
-        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        # Over plain http from another machine a browser complains of it, each time.
+        assert "cross-origin-opener-policy" not in answer.headers
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         if "etag" not in answer.headers:
             assert answer.headers["cache-control"] == "no-store"

@@ -248,6 +248,8 @@ def test_a_wrong_upgrade_is_told(server: Server, data: bytes, status: int) -> No
     if status == 426:
         assert answer.headers["sec-websocket-version"] == "13"
         assert answer.headers["upgrade"] == "websocket"
+    if data.startswith(b"HEAD "):
+        assert answer.headers["allow"] == "GET"
 
 
 # -- frames -----------------------------------------------------------------------

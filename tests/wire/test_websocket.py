@@ -477,6 +477,23 @@ def test_as_many_parts_as_there_may_be(part: bytes, opcode: int) -> None:
     assert event.code == 1008
 
 
+@pytest.mark.parametrize("opcode", [PING, PONG])
+def test_frames_between_parts_are_counted_with_them(opcode: int) -> None:
+    reader = FrameReader(LIMIT)
+    between = frame(opcode) * (MAX_FRAGMENTS - 2)
+    whole = frame(TEXT, b"a", last=False) + between + frame(CONTINUED, b"b")
+    reader.receive_data(frame(opcode) * MAX_FRAGMENTS + whole * 2)
+    events = list(iter(reader.next_event, None))
+    assert events.count(Text(b"ab")) == 2
+    # Else a message would never have to end for one who pings without a pause.
+    reader.receive_data(frame(TEXT, last=False) + between)
+    assert not any(isinstance(e, Failure) for e in iter(reader.next_event, None))
+    reader.receive_data(frame(opcode))
+    event = reader.next_event()
+    assert isinstance(event, Failure)
+    assert event.code == 1008
+
+
 def test_endless_parts_are_not_held() -> None:
     reader = FrameReader(LIMIT)
     tracemalloc.start()
