@@ -1,7 +1,7 @@
 """WebSocket: the handshake, the reader of frames, and the dialect made of them.
 
 An oracle of its own reads whole streams; the list of cases is in ``ws_cases.py``, and
-is played over a socket in ``test_ws_echo.py``.
+is played over a socket in ``tests/integration/test_ws_echo.py``.
 """
 
 from __future__ import annotations
