@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.web import (
     BINARY,
     CLOSE,
@@ -181,6 +181,32 @@ def test_who_is_no_websocket_is_told_so(
     if expected == 426:
         assert answer.headers["sec-websocket-version"] == "13"
         assert answer.headers["upgrade"] == "websocket"
+
+
+def test_who_goes_on_behind_the_close_holds_nobody_up(
+    address: tuple[str, int],
+) -> None:
+    """It is read for a moment, and then it is cut off."""
+    with connected(address, closing()) as first:
+        first.until_closed()
+        with socket.create_connection(address, PATIENCE) as second:
+            second.sendall(upgrade())
+
+            def answered() -> bool:
+                is_cut(first.sock)
+                return bool(select.select([second], [], [], 0)[0])
+
+            wait_for(answered, "an answer for another")
+        wait_for(lambda: is_cut(first.sock), "an end to what nobody reads")
+
+
+def is_cut(sock: socket.socket) -> bool:
+    """Send a byte; tell whether the far side takes no more."""
+    try:
+        sock.send(b"x")
+    except OSError:
+        return True
+    return False
 
 
 def test_it_says_how_it_is_called() -> None:
