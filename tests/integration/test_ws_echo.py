@@ -23,10 +23,12 @@ from tests.support.web import (
     split,
     upgrade,
 )
-from tests.wire.ws_cases import CASES, Case, raw
+from tests.wire.ws_cases import CASES, Case, each, raw
 
 SMALL = 400
 """Frames, or bytes, that are sent one by one."""
+CHOP = 997
+"""Bytes of a write of what is larger."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def code_of(close: Came) -> int:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, address: tuple[str, int]) -> None:
-    """With the handshake; frame by frame; and byte by byte, each a write of its own.
+    """With the handshake; frame by frame; and in small pieces, each a write of its own.
 
     The end of the connection is for the server to make.
     """
@@ -136,11 +138,10 @@ def test_case(case: Case, address: tuple[str, int]) -> None:
             for one in case.sent:
                 far.send(one)
             check(case, far)
-    if len(whole) <= SMALL:
-        with connected(address) as far:
-            for byte in whole:
-                far.send(bytes([byte]))
-            check(case, far)
+    with connected(address) as far:
+        for piece in each(whole, 1 if len(whole) <= SMALL else CHOP):
+            far.send(piece)
+        check(case, far)
 
 
 def test_the_largest_message(address: tuple[str, int]) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.core.requests import Hello, Invalid, Nothing, Say
+from chatroom.wire import framing as native
 from chatroom.wire import websocket
 from chatroom.wire.framing import MAX_FRAME
 from chatroom.wire.http import Head, HttpError, HttpRequest
@@ -68,6 +69,8 @@ from tests.wire.ws_cases import (
 LIMIT = 1 << 18
 SMALL = 2000
 """Bytes that are fed in every way."""
+CHOP = 997
+"""Bytes of a piece of what is larger."""
 
 
 # The handshake
@@ -183,7 +186,8 @@ def echoed(way: list[bytes]) -> bytes:
 def test_case(case: Case) -> None:
     """However it comes: an echo of the list is the same, and is right."""
     whole = b"".join(case.sent)
-    ways = [[whole], case.sent, *(pieces(whole) if len(whole) <= SMALL else ())]
+    ways = [[whole], case.sent, each(whole, CHOP)]
+    ways += pieces(whole) if len(whole) <= SMALL else ()
     for way in ways:
         frames, end = split(came := echoed(way), (TEXT, BINARY))
         assert end == len(came)
@@ -415,6 +419,19 @@ def test_every_code() -> None:
 # The reader's limits
 
 
+def test_the_numbers_of_the_rfc_and_ours() -> None:
+    assert MAX_FRAGMENTS == 1024
+    assert [
+        websocket.NORMAL,
+        websocket.GOING_AWAY,
+        websocket.PROTOCOL_ERROR,
+        websocket.UNSUPPORTED,
+        websocket.NOT_UTF8,
+        websocket.POLICY,
+        websocket.TOO_BIG,
+    ] == [1000, 1001, 1002, 1003, 1007, 1008, 1009]
+
+
 @pytest.mark.parametrize("limit", [0, 1, 125, 126, 65535, 65536])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_a_size_is_judged_from_the_header(limit: int, opcode: int) -> None:
@@ -610,6 +627,14 @@ class TestWebSocket(DialectCases):
     """The cases of all, and what only it has."""
 
     TRAILING = b"\x81\xfe\x01"
+    EXTRAS = (
+        frame(PING, b"a"),
+        frame(PONG, b"b" * 125),
+        b"".join(fragments(TEXT, [b'{"type":', b"", b'"ping"}'])),
+        frame(TEXT, b'{"type":', last=False),
+        frame(CONTINUED, b'"ping"}'),
+        closing(3001, "bye"),
+    )
     BROKEN = (
         frame(TEXT, b"{}", masked=False),
         frame(TEXT, b"{}", flags=0x40),
@@ -747,6 +772,11 @@ class TestWebSocket(DialectCases):
         assert dialect.next_message() == Nothing()
         assert isinstance(dialect.next_message(), Invalid)
         assert self.code(dialect.goodbye(1000)) == 1009
+
+    def test_a_chunk_is_the_frames_of_its_payloads(self) -> None:
+        payloads = [b"x" * size for size in SIZES if size]
+        chunk = self.make().pack([native.frame(payload) for payload in payloads])
+        assert chunk == b"".join(map(text_frame, payloads))
 
     def test_many_pings_at_once(self) -> None:
         """As many as a read holds; what is said is gathered without copying it."""
