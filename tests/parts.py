@@ -18,8 +18,9 @@ PURE = ("tests/client", "tests/core")
 DYING = (
     *("test_crash.py", "test_history_file.py", "test_chat_history.py"),
     *("test_reconnect.py", "test_hostile.py", "test_tls.py", "test_password.py"),
+    "test_browser.py",
 )
-"""Tests that wait for servers to end and to be there again, mostly."""
+"""Tests that wait for servers to end and to be there again, or for a browser."""
 
 
 def parts() -> dict[str, list[str]]:

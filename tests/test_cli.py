@@ -52,7 +52,8 @@ def test_help_names_every_option() -> None:
     from chatroom.config import Settings, option_name
 
     for field in fields(Settings):
-        assert f"--{option_name(field.name)} " in done.stdout
+        taken_back = "no-" if field.default is True else ""
+        assert f"--{taken_back}{option_name(field.name)} " in done.stdout
 
 
 # -- exit codes ------------------------------------------------------------------

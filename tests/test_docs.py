@@ -267,6 +267,14 @@ def test_names_of_the_architecture_page_exist() -> None:
     assert named <= set(re.findall(r"\w+", source))
 
 
+def test_each_module_of_the_client_has_its_place_in_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    part = page.partition("\n## The client\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+\.py)`", part))
+    modules = {path.name for path in (ROOT / "chatroom" / "client").glob("[a-z]*.py")}
+    assert named == modules
+
+
 def anchors(page: Path) -> set[str]:
     """Make the anchors of a page's headings, as the usual viewers do."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -104,5 +104,7 @@ def _has_full_terminal() -> bool:
 
 
 def _paint() -> Paint:
-    # https://no-color.org: set and not empty means no colours.
-    return Paint.MONO if os.environ.get("NO_COLOR") else Paint.COLOUR
+    # https://no-color.org: set and not empty means no colours.  The terminals of DEC
+    # that are called VT had bold and reverse.
+    colourless = os.environ.get("TERM", "").startswith("vt")
+    return Paint.MONO if colourless or os.environ.get("NO_COLOR") else Paint.COLOUR

@@ -25,13 +25,13 @@ from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
 from chatroom.client.options import Options
 from chatroom.client.pulse import Pulse
-from chatroom.client.render import RETURNABLE, Renderer, Rings, Shown
+from chatroom.client.render import RETURNABLE, Renderer
 from chatroom.client.script import take
 from chatroom.client.security import Security
 from chatroom.client.session import Session
-from chatroom.client.status import Status
 from chatroom.client.talk import Talk
-from chatroom.client.transcript import Event, amount
+from chatroom.client.transcript import amount
+from chatroom.client.view import View
 from chatroom.core.text import MAX_NICK
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
 from chatroom.net.address import is_loopback, show, to_address
@@ -60,12 +60,6 @@ PASSING = frozenset(("full", "timeout", "internal"))
 PROMPT = "> "
 SAYINGS = frozenset(("message", "whisper", "history"))
 """Frames that change nothing of how things stand."""
-RINGS = {
-    "off": frozenset[Rings](),
-    "mention": frozenset((Rings.MENTION,)),
-    "all": frozenset((Rings.MESSAGE, Rings.MENTION)),
-}
-"""What makes a sound, by what the user wants."""
 
 
 class Phase(Enum):
@@ -86,9 +80,6 @@ class Phase(Enum):
 class Client:
     """One user's stay in the chat."""
 
-    face: Face
-    """Set before ``start``: a face needs its owner."""
-
     def __init__(
         self,
         loop: Loop,
@@ -104,7 +95,6 @@ class Client:
         self._loop = loop
         self._options = options
         self._targets = targets
-        self._renderer = renderer
         self._asking = Asking(options.nick, password)
         self._exposed = security is None and not all(
             is_loopback(to_address(address)) for _, address in targets
@@ -121,21 +111,27 @@ class Client:
         """Whether the network has to wait for who reads our output."""
         self._timer: Timer | None = None
         """Ends the patience with a server: for its goodbye, or its history."""
-        self._held_news: Timer | None = None
-        """Ends the patience with a crowd that comes and goes."""
         self._code = EXIT_LEFT
         self._error: Exception | None = None
         self._state = ""
         """How it stands with the connection; empty while there is one."""
-        self._status = Status()
-        """What the face was told last."""
         self.session = session if session is not None else Session()
+        self._view = View(loop, self.session, renderer, options.bell)
         name = show((options.host, options.port))
         self._connection = Connection(loop, self, name, security)
         self._comeback = Comeback(loop, self, Backoff(chance))
         send = self._connection.send
         self._pulse = Pulse(loop, send, self._tell_status)
         self._talk = Talk(self.session, options.ignored, send, self.notice, self.leave)
+
+    @property
+    def face(self) -> Face:
+        """Set before ``start``: a face needs its owner."""
+        return self._view.face
+
+    @face.setter
+    def face(self, face: Face) -> None:
+        self._view.face = face
 
     def start(self) -> None:
         """Connect."""
@@ -172,7 +168,7 @@ class Client:
             return
         self._phase = Phase.OVER
         self._code, self._error = code, error
-        self._show_held_news()
+        self._view.flush()
         self._be_patient_no_more()
         self._comeback.stop()
         self._pulse.stop()
@@ -226,7 +222,7 @@ class Client:
         # A person sees that it goes on, and may end it; nobody looks at a script.
         watched = self.face.interactive and not self._input_ended
         self._comeback.lost(reason, 0.0 if watched else self._options.give_up)
-        self._show(self._talk.lost())
+        self._view.show(self._talk.lost())
         self._pump()
 
     def try_again(self) -> None:
@@ -250,30 +246,15 @@ class Client:
         self._tell_status()
 
     def _tell_status(self) -> None:
-        if not self.face.interactive:
-            return
-        session = self.session
-        status = Status(
-            clean(session.room),
-            clean(session.topic),
-            clean(session.nick),
-            session.count,
-            session.strikes,
-            session.strike_limit,
-            self._state,
-            self._pulse.rtt,
-        )
-        if status != self._status:
-            self._status = status
-            self.face.status(status)
+        self._view.stand(self._state, self._pulse.rtt)
 
     def frame_received(self, frame: Fields) -> None:
         """Take note of *frame*, show it, and do what follows from it."""
         kind = check(frame)
         if kind == "pong" and self._pulse.heard(frame):
             return
-        events = self.session.receive(kind, frame)
-        self._show(events + self._talk.heard(kind, frame))
+        events = [*self.session.receive(kind, frame), *self._talk.heard(kind, frame)]
+        self._view.show(self._talk.rest(events))
         if kind == "ping":
             self._connection.send(frame | {"type": "pong"})
         elif kind == "kick":
@@ -288,31 +269,6 @@ class Client:
         if kind not in SAYINGS:
             self._tell_status()
         self._pump()
-
-    def _show(self, events: list[Event]) -> None:
-        for event in self._talk.rest(events):
-            if isinstance(event, str):
-                self.notice(event)
-                continue
-            self._put(
-                self._renderer.render(event.kind, event.frame, self.session, event.back)
-            )
-
-    def _put(self, shown: list[Shown]) -> None:
-        """Show *shown*, and see to it that what is held back comes too."""
-        for one in shown:
-            self.face.show(one.lines, one.speech)
-            if one.rings in RINGS[self._options.bell]:
-                self.face.bell()
-        patience = self._renderer.patience
-        if patience is not None and self._held_news is None:
-            self._held_news = self._loop.call_later(patience, self._show_held_news)
-
-    def _show_held_news(self) -> None:
-        if self._held_news is not None:
-            self._held_news.cancel()
-            self._held_news = None
-        self._put(self._renderer.flush())
 
     def _kicked(self, frame: Fields) -> None:
         reason = frame["reason"]
@@ -363,6 +319,8 @@ class Client:
     def _ask(self, question: Question, why: str) -> None:
         question.times += 1
         self._asking.asked = question
+        self._state = "not in yet"
+        self._tell_status()
         self.notice(f"{why}\n{question.text}".rstrip("\n"))
         self.face.prompt(question.prompt, question.secret)
         self.face.open()
@@ -438,7 +396,7 @@ class Client:
 
     def reading(self, here: bool) -> None:
         """The user looks away, or is back."""
-        self._renderer.reading(here)
+        self._view.reading(here)
 
     def input_ended(self) -> None:
         """Leave when all is answered."""
@@ -534,7 +492,7 @@ class Client:
 
     def notice(self, text: str) -> None:
         """Show *text* as a word of the client itself."""
-        self._put(self._renderer.notice(text))
+        self._view.notice(text)
 
     # -- the end --------------------------------------------------------------
 

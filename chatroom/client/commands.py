@@ -353,7 +353,7 @@ COMMANDS = {
         Command(
             "ignore",
             "/ignore [NICK]",
-            "see nothing of a member, or again",
+            "see nothing that a member says, or again",
             _ignore,
             "Nobody is told. Without a name: tell who is ignored.",
             alone=True,

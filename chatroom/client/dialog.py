@@ -9,16 +9,9 @@ Must not know: bytes, descriptors, time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chatroom.client.editor import (
-    AskPaste,
-    Editor,
-    Entered,
-    Event,
-    TooMuch,
-    Wish,
-)
+from chatroom.client.editor import AskPaste, Editor, Entered, Event, TooMuch, Wish
 from chatroom.client.face import Owner
 from chatroom.client.glyphs import clean
 from chatroom.client.keys import Key
@@ -161,8 +154,7 @@ class Dialog:
         if choice.number < 0 and step < 0:
             number = -1
         number %= len(choice.options)
-        choice = _Choice(choice.start, choice.end, choice.options, number)
-        self._put(choice, choice.options[number])
+        self._put(replace(choice, number=number), choice.options[number])
 
     def _first_choice(self) -> _Choice | None:
         end = self._editor.cursor
@@ -177,9 +169,7 @@ class Dialog:
         self._hints = ()
         if len(choice.options) == 1:
             return
-        self._choice = _Choice(
-            choice.start, self._editor.cursor, choice.options, choice.number
-        )
+        self._choice = replace(choice, end=self._editor.cursor)
         spans = []
         for number, option in enumerate(choice.options):
             style = CHOSEN if number == choice.number else PLAIN

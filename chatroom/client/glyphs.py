@@ -36,11 +36,6 @@ def clean_lines(text: str) -> list[str]:
     return [clean(line.expandtabs(TAB)) for line in text.split("\n")]
 
 
-def is_safe(char: str) -> bool:
-    """Tell whether *char* is shown as it is."""
-    return char.isprintable() or _DANGEROUS.match(char) is None
-
-
 def only_safe(text: str) -> str:
     """Return *text* without what is not safe; tabs and newlines stay."""
     return text if text.isprintable() else _NOT_TO_BE_TYPED.sub("", text)

@@ -1,13 +1,13 @@
 """Bytes of a terminal in, keys out.
 
     feed(bytes) -> [key, ...]
-    waiting, and nothing comes for ESCAPE_TIME: time_out() -> [key, ...]
+    nothing comes for ``patience`` seconds: time_out() -> [key, ...]
 
 How the bytes are cut makes no difference, but that a run of text may come as several
-keys: half a character and half a sequence wait for their rest.  A sequence that is no
-key is swallowed whole, so that no answer of a terminal is taken for text.  Nothing that
-comes out holds a control character, but for the tabs and newlines of a paste.
-Must not know: what a key does.
+keys, and that many lines at once are a paste: half a character and half a sequence wait
+for their rest.  A sequence that is no key is swallowed whole, so that no answer of a
+terminal is taken for text.  Nothing that comes out holds a control character, but for
+the tabs and newlines of a paste.  Must not know: what a key does.
 
 The sequences are those of xterm, the VT220, rxvt, the Linux console, tmux and screen,
 with modifiers as xterm encodes them; and ``CSI u`` and xterm's ``CSI 27``, which some
@@ -26,6 +26,12 @@ from chatroom.client.glyphs import only_safe
 ESCAPE_TIME = 0.2
 """Seconds after which a lone ESC is the key.  A network may tear a sequence by some
 50 ms, a busy machine by more; and nothing that Escape does is in a hurry."""
+END_TIME = 3.0
+"""Seconds without anything after which the end of a paste, or of an answer, does not
+come any more: a terminal that has lost it must not hold the keyboard for good."""
+BURST_LINES = 10
+"""Lines that a person may have typed by the time they are read.  More at once are a
+paste into a terminal that marks none, such as the Linux console."""
 MAX_PASTE = 65536
 """Characters of a paste that are kept: many times what can be said at once.  Of the
 rest only the lines are counted."""
@@ -110,6 +116,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _NUMBERS = re.compile("[0-9:;]*")
 _TWO_DIGITS = re.compile("[0-9]{1,2}")
 _NEWLINE = re.compile("\r\n?|[\u2028\u2029]")
+_LINE = re.compile("[^\x00-\x1f\x7f][\r\n]")
+"""The end of a line with something in it."""
 _PASTE = ("200", "~")
 _PASTE_END = f"{ESC}[201~"
 _PERHAPS_MORE = re.compile(r"(?:\r|\x1b(?:\[(?:2(?:0(?:1)?)?)?)?)\Z")
@@ -126,8 +134,9 @@ class KeyReader:
         self._at = 0
         """What of the text has been read."""
         self._keys: list[Key] = []
-        self.waiting = False
-        """Whether an ESC, or half a sequence, may be all that comes."""
+        self.patience: float | None = None
+        """Seconds without more after which what has come is all; ``None``: nothing
+        waits for more."""
         self._machine = self._read()
         next(self._machine)
 
@@ -140,7 +149,7 @@ class KeyReader:
 
     def time_out(self) -> list[Key]:
         """Nothing has followed what waits: return the keys that it is by itself."""
-        if self.waiting:
+        if self.patience is not None:
             self._machine.send(TIMED_OUT)
         return self._take()
 
@@ -162,6 +171,8 @@ class KeyReader:
         while True:
             if self._at == len(self._text):
                 self._text, self._at = (yield), 0
+                if _is_burst(self._text):
+                    yield from self._paste(ESCAPE_TIME)
             elif run := _TEXT.match(self._text, self._at):
                 self._at = run.end()
                 self._type(run[0])
@@ -175,14 +186,17 @@ class KeyReader:
 
     def _next(self) -> Generator[None, str, str]:
         """Read one character of a sequence."""
-        if self._at == len(self._text):
-            self.waiting = True
-            self._text, self._at = (yield), 0
-            self.waiting = False
-            if self._text == TIMED_OUT:
-                return TIMED_OUT
+        if self._at == len(self._text) and not (yield from self._more(ESCAPE_TIME)):
+            return TIMED_OUT
         self._at += 1
         return self._text[self._at - 1]
+
+    def _more(self, patience: float) -> Generator[None, str, bool]:
+        """Read on, all being read; return whether something has come."""
+        self.patience = patience
+        self._text, self._at = (yield), 0
+        self.patience = None
+        return self._text != TIMED_OUT
 
     def _break_off(self, char: str) -> None:
         """End a sequence before *char*, which is none of it: Ctrl-C always works."""
@@ -234,7 +248,7 @@ class KeyReader:
                 parameters += char
             char = yield from self._next()
         if (parameters, char) == _PASTE:
-            yield from self._paste()
+            yield from self._paste(END_TIME)
         elif (parameters, char) == ("", "["):
             yield from self._swallow(1)  # A function key of the Linux console.
         elif (parameters, char) == ("", "M"):
@@ -276,9 +290,11 @@ class KeyReader:
         """
         char = yield from self._next()
         self._at -= len(char)
-        if char != TIMED_OUT:
-            while not (end := _CONTROL.search(self._text, self._at)):
-                self._text, self._at = (yield), 0
+        end = None
+        more = char != TIMED_OUT
+        while more and not (end := _CONTROL.search(self._text, self._at)):
+            more = yield from self._more(END_TIME)
+        if end is not None:
             self._at = end.start()
             if end[0] == ESC:
                 return  # With the backslash behind it it is unknown, too.
@@ -286,31 +302,52 @@ class KeyReader:
                 self._at = end.end()
         self._keys.append(UNKNOWN)
 
-    def _paste(self) -> Generator[None, str, None]:
-        """A paste up to its end, whatever else is in it."""
-        kept: list[str] = []
-        room = MAX_PASTE
-        newlines = 0
-        last = "\n"
+    def _paste(self, patience: float) -> Generator[None, str, None]:
+        """A paste up to its end, or *patience* seconds without more of it."""
+        pasted = _Pasted()
         text = self._text[self._at :]
-        while True:
-            end = text.find(_PASTE_END)
-            ended = end >= 0
-            if not ended:
-                more = _PERHAPS_MORE.search(text[-len(_PASTE_END) :])
-                end = len(text) - (len(more[0]) if more else 0)
-            piece = _NEWLINE.sub("\n", text[:end])
-            newlines += piece.count("\n")
-            last = piece[-1:] or last
-            if room:
-                kept.append(only_safe(piece)[:room])
-                room -= len(kept[-1])
-            if ended:
+        while (end := text.find(_PASTE_END)) < 0:
+            more = _PERHAPS_MORE.search(text[-len(_PASTE_END) :])
+            sure = len(text) - (len(more[0]) if more else 0)
+            pasted.take(text[:sure])
+            text = text[sure:]
+            if not (yield from self._more(patience)):
+                end = len(text)
                 break
-            text = text[end:] + (yield)
-        self._text, self._at = text, end + len(_PASTE_END)
-        lines = newlines + (last != "\n")
-        self._keys.append(Key("paste", "".join(kept), lines))
+            text += self._text
+        pasted.take(text[:end])
+        self._text, self._at = text, min(end + len(_PASTE_END), len(text))
+        self._keys.append(pasted.key)
+
+
+class _Pasted:
+    """What has come of a paste."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._room = MAX_PASTE
+        self._newlines = 0
+        self._last = "\n"
+
+    def take(self, text: str) -> None:
+        """It goes on with *text*."""
+        text = _NEWLINE.sub("\n", text)
+        self._newlines += text.count("\n")
+        self._last = text[-1:] or self._last
+        if self._room:
+            self._kept.append(only_safe(text)[: self._room])
+            self._room -= len(self._kept[-1])
+
+    @property
+    def key(self) -> Key:
+        """All of it, as if it were one key."""
+        lines = self._newlines + (self._last != "\n")
+        return Key("paste", "".join(self._kept), lines)
+
+
+def _is_burst(text: str) -> bool:
+    """Tell whether *text*, which has come at once, is too much to be typed."""
+    return ESC not in text and len(_LINE.findall(text)) > BURST_LINES
 
 
 def _modifiers(field: str) -> int:

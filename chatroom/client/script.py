@@ -30,7 +30,7 @@ NEEDED = {
 """Fields that have to be strings for the client itself to follow what happens."""
 
 
-class Talk(Protocol):
+class Chat(Protocol):
     """What a frame may do."""
 
     def say(self, text: str, ref: str | None) -> None:
@@ -56,18 +56,18 @@ def objection(line: str) -> str | None:
     return None
 
 
-def take(talk: Talk, line: str) -> None:
+def take(chat: Chat, line: str) -> None:
     """Send *line*, a frame that there is no objection to."""
     frame = _read(line)
     match frame["type"]:
         case "say":
-            talk.say(frame["text"], frame["ref"])
+            chat.say(frame["text"], frame["ref"])
         case "whisper":
-            talk.whisper(frame["to"], frame["text"], frame["ref"])
+            chat.whisper(frame["to"], frame["text"], frame["ref"])
         case "leave":
-            talk.leave()
+            chat.leave()
         case _:
-            talk.ask(frame)
+            chat.ask(frame)
 
 
 def _read(line: str) -> Fields:

@@ -25,7 +25,7 @@ MIN_TOPIC = 8
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the status line tells."""
+    """What the status line tells, as it came: it is made clean where it is shown."""
 
     room: str = ""
     topic: str = ""

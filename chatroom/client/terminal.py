@@ -19,7 +19,7 @@ from typing import Any
 from chatroom.client.dialog import Dialog
 from chatroom.client.editor import Wish
 from chatroom.client.face import Owner, write_all
-from chatroom.client.keys import ESCAPE_TIME, Key, KeyReader
+from chatroom.client.keys import Key, KeyReader
 from chatroom.client.line_history import LineHistory
 from chatroom.client.lines import Line, Paint
 from chatroom.client.screen import Area, Screen
@@ -45,6 +45,8 @@ TAKE = "\x1b[?2004h\x1b[?1004h"
 GIVE_BACK = "\x1b[?1004l\x1b[?2004l\x1b[?25h"
 """As it was; and with a cursor, whatever happened in the middle of a draw."""
 
+_GOES = frozenset((Wish.AWAY, Wish.SUSPEND))
+"""What a user wishes who reads no further."""
 _INPUT, _LOCAL, _CONTROL = 0, 3, 6  # Where they are in what tcgetattr gives.
 
 
@@ -78,7 +80,7 @@ class Terminal:
         self._rings = False
         self._pace = _Pace()
         self._draw_timer: Timer | None = None
-        self._escape_timer: Timer | None = None
+        self._key_timer: Timer | None = None
         self._away_timer: Timer | None = None
         loop.on_tick_end.append(self._draw_when_due)
 
@@ -103,7 +105,7 @@ class Terminal:
     def close(self) -> None:
         """Print what waits, take the area away and give the terminal back."""
         self.listen(False)
-        for timer in (self._draw_timer, self._escape_timer, self._away_timer):
+        for timer in (self._draw_timer, self._key_timer, self._away_timer):
             if timer is not None:
                 timer.cancel()
         try:
@@ -213,27 +215,28 @@ class Terminal:
             self.listen(False)
             self._owner.input_ended()
             return
-        if self._escape_timer is not None:
-            self._escape_timer.cancel()
-            self._escape_timer = None
+        if self._key_timer is not None:
+            self._key_timer.cancel()
+            self._key_timer = None
         self._press(self._keys.feed(data))
-        if self._keys.waiting:
-            self._escape_timer = self._loop.call_later(ESCAPE_TIME, self._no_more)
+        if self._keys.patience is not None:
+            patience = self._keys.patience
+            self._key_timer = self._loop.call_later(patience, self._no_more)
 
     def failed(self, error: Exception) -> None:
         """``ready`` has raised *error*."""
         self._owner.crash(error)
 
     def _no_more(self) -> None:
-        """What began like a sequence was a key."""
-        self._escape_timer = None
+        """What has come of a key is all of it."""
+        self._key_timer = None
         self._press(self._keys.time_out())
 
     def _press(self, keys: list[Key]) -> None:
         self._last_key = self._loop.now
         for key in keys:
             wishes = self._dialog.press(key)
-            self._look(Wish.AWAY not in wishes)
+            self._look(_GOES.isdisjoint(wishes))
             if Wish.SUSPEND in wishes:
                 self._suspend()
             elif Wish.REDRAW in wishes:

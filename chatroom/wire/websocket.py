@@ -286,8 +286,12 @@ class FrameReader:
         """Return what the next frame is, or ``None`` until more has come."""
         if self._over:
             return None
+        begun = self._begun
+        if begun is None and self._kind == _CONTINUATION:
+            text = self._whole_text()
+            if text is not None:
+                return text
         try:
-            begun = self._begun
             if begun is None:
                 begun = self._begun = self._read_header()
                 if begun is None:
@@ -307,6 +311,41 @@ class FrameReader:
             if type(event) is Close:
                 self.discard()
         return event
+
+    def _whole_text(self) -> Text | None:
+        """Return the next frame where it is what most are: all of a text, and all here.
+
+        ``None`` for whatever else it is, and nothing is taken of it.
+        """
+        data, start = self._data, self._position
+        come = len(data) - start
+        if come < 6 or data[start] != _FIN | _TEXT:
+            return None
+        length, begin = data[start + 1] - _MASKED, start + 6
+        if length == _LENGTH_16 and come >= 8:
+            length, begin = (data[start + 2] << 8) | data[start + 3], start + 8
+            if length < _LENGTH_16:
+                return None
+        elif not 0 <= length < _LENGTH_16:
+            return None
+        end = begin + length
+        if end > len(data) or length > self.limit:
+            return None
+        text = unmasked(data[begin:end], data[begin - 4 : begin])
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return None
+        self.last_size = end - start
+        self._forget_to(end)
+        return Text(text)
+
+    def _forget_to(self, end: int) -> None:
+        """What stands before *end* is taken."""
+        if end == len(self._data):
+            self._data, self._position = b"", 0
+        else:
+            self._position = end
 
     # -- a header -------------------------------------------------------------
 
@@ -356,10 +395,7 @@ class FrameReader:
         """Return what has come of the payload, unmasked."""
         data, start = self._data, self._position
         end = min(len(data), start + begun.length - begun.taken)
-        if end == len(data):
-            self._data, self._position = b"", 0
-        else:
-            self._position = end
+        self._forget_to(end)
         part = unmasked(data[start:end], begun.mask, begun.taken)
         begun.taken += end - start
         return part
@@ -414,7 +450,9 @@ class FrameReader:
             raise _Broken(NOT_UTF8, "a text has to be UTF-8")
 
 
-def unmasked(data: bytes | bytearray, mask: bytes, offset: int = 0) -> bytes:
+def unmasked(
+    data: bytes | bytearray, mask: bytes | bytearray, offset: int = 0
+) -> bytes:
     """Return *data* without its *mask*, which began *offset* bytes before it."""
     length = len(data)
     if turn := offset & 3:

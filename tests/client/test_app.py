@@ -60,9 +60,16 @@ def test_no_color_is_honoured(
     monkeypatch: pytest.MonkeyPatch, value: str | None, paint: Paint
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     if value is not None:
         monkeypatch.setenv("NO_COLOR", value)
     assert app._paint() is paint
+
+
+def test_a_terminal_without_colours_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "vt220")
+    assert app._paint() is Paint.MONO
 
 
 def test_faces(loop: Loop, terminals: set[int]) -> None:

@@ -17,9 +17,10 @@ from chatroom.client.editor import (
     TooMuch,
     Wish,
 )
-from chatroom.client.glyphs import graphemes, is_safe, text_width
+from chatroom.client.glyphs import graphemes, text_width
 from chatroom.client.keys import Key, KeyReader
 from chatroom.client.recall import MAX_LINE, Recall
+from tests.client.characters import is_safe
 
 # What joins to clusters, parts words and rows, and is wide.
 PIECE = st.text(st.sampled_from("ab_ -\n日é👍🏻\u200d\u0301🇩🇪\u1112\u1161"), max_size=6)

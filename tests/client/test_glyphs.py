@@ -14,11 +14,11 @@ from chatroom.client.glyphs import (
     clean_lines,
     cluster_width,
     graphemes,
-    is_safe,
     most_columns,
     only_safe,
     text_width,
 )
+from tests.client.characters import is_safe
 
 ANY_TEXT = st.text(st.characters())  # half characters (surrogates) included
 EVIL = "\x00\x07\t\n\r\x1b\x7f\x80\x9b\x9f\u2028\u2029\u061c\u202e\u2066\ud800"

@@ -5,11 +5,18 @@ from collections.abc import Generator
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from chatroom.client.glyphs import is_safe
-from chatroom.client.keys import MAX_PASTE, Key, KeyReader
+from chatroom.client.keys import (
+    BURST_LINES,
+    END_TIME,
+    ESCAPE_TIME,
+    MAX_PASTE,
+    Key,
+    KeyReader,
+)
+from tests.client.characters import is_safe
 
 SEQUENCES = {
     # Control keys.
@@ -194,6 +201,7 @@ def test_text(data: bytes, text: str) -> None:
 @example(b"\x1b[200~a\r\nb\r\x1b[201~c", [8, 9, 12, 15])
 @example(b"\x1b]\x1b]\x1b\\x", [2])
 def test_it_makes_no_difference_how_bytes_are_cut(data: bytes, cuts: list[int]) -> None:
+    assume(data.count(b"\r") + data.count(b"\n") <= BURST_LINES)
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     assert read(*(data[a:b] for a, b in pairwise(places))) == read(data)
     assert read(*(bytes([byte]) for byte in data)) == read(data)
@@ -212,7 +220,7 @@ def test_nothing_that_comes_out_holds_a_control_character(
             own = "\t\n" if key.name == "paste" else ""
             assert all(is_safe(char) or char in own for char in key.text)
         if piece is None:
-            assert not reader.waiting
+            assert reader.patience is None
 
 
 @pytest.mark.parametrize(
@@ -234,23 +242,42 @@ def test_nothing_that_comes_out_holds_a_control_character(
 def test_what_nothing_follows(data: bytes, names: list[str]) -> None:
     reader = KeyReader()
     keys = reader.feed(data)
-    waited = [reader.waiting]
+    waited = [reader.patience]
     keys += reader.time_out()
-    waited.append(reader.waiting)
+    waited.append(reader.patience)
     assert [key.name for key in keys] == names
-    assert waited == [True, False]
+    assert waited == [ESCAPE_TIME, None]
     assert reader.time_out() == []
     assert reader.feed(b"x") == [Key("text", "x")]
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"x", b"\xe6\x97", b"\x1b[200~", b"\x1b[200~\x1b[20", b"\x1b]0;half"]
+    ("data", "key"),
+    [
+        ("\x1b[200~", Key("paste")),
+        ("\x1b[200~a\r\nb\r", Key("paste", "a\nb\n", 2)),
+        ("\x1b[200~a\x1b[20", Key("paste", "a[20", 1)),
+        ("\x1b]0;half", Key("unknown")),
+        ("\x1bPhalf", Key("unknown")),
+    ],
 )
+def test_an_end_that_never_comes_is_waited_for_a_while(data: str, key: Key) -> None:
+    """Half a paste, were it cut at once, would go on as keys; half an answer as text;
+    and a keyboard that is held for good is as bad."""
+    reader = KeyReader()
+    assert reader.feed(data.encode()) == []
+    waited = [reader.patience]
+    assert reader.time_out() == [key]
+    waited.append(reader.patience)
+    assert waited == [END_TIME, None]
+    assert reader.feed(b"x\x1b[201~") == [Key("text", "x"), Key("unknown")]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"\xe6\x97"])
 def test_where_time_ends_nothing(data: bytes) -> None:
-    """Half a paste, were it cut, would go on as keys; and half an answer as text."""
     reader = KeyReader()
     reader.feed(data)
-    assert not reader.waiting
+    assert reader.patience is None
     assert reader.time_out() == []
 
 
@@ -320,6 +347,27 @@ def test_of_a_paste_that_is_too_long_the_lines_are_counted() -> None:
         ("paste", MAX_PASTE, 200_001)
     ]
     assert read(*(data[at : at + 997] for at in range(0, len(data), 997))) == whole
+
+
+def test_many_lines_at_once_are_a_paste_that_the_terminal_has_not_marked() -> None:
+    reader = KeyReader()
+    assert reader.feed(b"line\r" * (BURST_LINES + 1) + b"l") == []
+    assert reader.patience == ESCAPE_TIME
+    assert reader.feed(b"ast\r") == []
+    assert reader.time_out() == [
+        Key("paste", "line\n" * (BURST_LINES + 1) + "last\n", BURST_LINES + 2)
+    ]
+    assert reader.feed(b"x\r") == [Key("text", "x"), Key("enter")]
+
+
+@pytest.mark.parametrize(
+    "data", [b"line\r" * BURST_LINES, b"\r" * 50, b"x\x1b\r" * 50, b"x\x03" * 50]
+)
+def test_keys_that_are_held_down_are_no_paste(data: bytes) -> None:
+    reader = KeyReader()
+    keys = joined(reader.feed(data))
+    assert keys == read(*(bytes([byte]) for byte in data))
+    assert reader.patience is None
 
 
 class CountingReader(KeyReader):

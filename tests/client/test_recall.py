@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from chatroom.client.glyphs import is_safe
 from chatroom.client.recall import MAX_LINE, MAX_LINES, Recall, dump, load
+from tests.client.characters import is_safe
 
 LIMIT = 4
 LINE = st.text(st.sampled_from("aAb \n\\n"), max_size=3)

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.client.glyphs import graphemes, is_safe, most_columns
+from chatroom.client.glyphs import graphemes, most_columns
 from chatroom.client.lines import Line
 from chatroom.client.status import ALARM, Status, fitted, status_line
+from tests.client.characters import is_safe
 from tests.support.strategies import texts
 
 HERE = Status("lobby", "tea at five", "anna", 5, limit=2, rtt=0.0123)

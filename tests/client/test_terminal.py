@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from chatroom.client import terminal
 from chatroom.client.editor import Editor, Entered
-from chatroom.client.keys import ESCAPE_TIME, KeyReader
+from chatroom.client.keys import END_TIME, ESCAPE_TIME, KeyReader
 from chatroom.client.line_history import LineHistory
 from chatroom.client.lines import Line, line
 from chatroom.client.recall import Recall
@@ -427,6 +427,28 @@ def test_a_lone_escape_is_a_key_after_a_moment(opened: Bench) -> None:
     assert opened.screen == "> y", "the rest came in time"
 
 
+def test_a_paste_whose_end_never_comes_does_not_hold_the_keyboard(
+    opened: Bench,
+) -> None:
+    opened.type("\x1b[200~torn")
+    opened.wait(END_TIME / 2)
+    opened.type(" off")
+    opened.wait(END_TIME - KEY_INTERVAL)
+    assert opened.screen == ">"
+    opened.wait(KEY_INTERVAL)
+    assert opened.screen == "> torn off"
+    opened.type("!\r")
+    assert opened.owner.lines == ["torn off!"]
+
+
+def test_a_paste_that_is_not_marked_is_one_all_the_same(opened: Bench) -> None:
+    opened.type("line\r" * 20)
+    opened.wait(ESCAPE_TIME)
+    opened.wait(KEY_INTERVAL)
+    assert opened.screen.startswith("paste of 20 lines")
+    assert opened.owner.lines == []
+
+
 def test_the_bell_rings_once_with_what_is_shown(opened: Bench) -> None:
     opened.face.bell()
     opened.face.bell()
@@ -457,6 +479,16 @@ def test_the_focus_tells_whether_anybody_reads(opened: Bench) -> None:
     opened.type("\x1b[O")
     opened.type("x")
     assert opened.owner.looks == [False, True, False, True], "a key is a sign, too"
+
+
+def test_whoever_stops_it_does_not_read_on(
+    opened: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: opened.owner.looks.append(True))
+    opened.type("\x1a")
+    assert opened.owner.looks == [False, True], "told before it is stopped"
+    opened.type("x")
+    assert opened.owner.looks == [False, True, True]
 
 
 def test_nobody_reads_who_has_pressed_no_key_for_long(opened: Bench) -> None:

@@ -118,6 +118,9 @@ def test_a_long_paste_asks_and_a_huge_one_is_refused(
 
 def test_tab_completes_nicks(pair: tuple[Typist, Peer]) -> None:
     anna, bob = pair
+    bob.say("who is there?")  # By then anna knows.
+    anna.look("who is there?")
+    bob.expect("message")
     anna.type("bo\t")
     anna.look(f"> {bob.nick}:")
     anna.type("hi\r")

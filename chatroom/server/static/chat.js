@@ -1,1 +1,1393 @@
-"use strict";
+// The page's side of the chat: docs/protocol.md over a WebSocket, and what is seen of it.
+//
+// Each part knows only those above it: texts (pure) - Outbox (what is owed) - Room (what
+// was seen and missed) - Backoff, Connection - Chat (what follows from each frame) - rows,
+// LogView (draws what is in sight) - Face (the rest of the page) - commands.
+// What others wrote reaches the page as text nodes alone.
+
+const PAGE = 200 // Messages asked for at once, the most that a server gives.
+const OLDER = 100 // The same on scrolling up: it has to be there soon.
+const FAR_BEHIND = 400 // Missed in a room that one had left: begin anew.
+const OF_ANOTHER = 1000 // Messages shown of a log never seen before.
+const MOST_KEPT = 20000 // Entries a room; older ones are fetched again.
+const SILENCE = 30 // Seconds without a word until the server is asked for one.
+const PATIENCE = 5 // Seconds for a good-bye, and until history is asked for again.
+const ALIASES = 4 // Names tried where ours is taken; five hellos are allowed.
+const NAMED = 500 // With more members they are not named.
+const TOGETHER = 300000 // Milliseconds that sayings stand under one name for.
+
+const NICK_ERRORS = ["nick-taken", "nick-invalid"]
+const ROOM_ERRORS = ["full", "room-invalid"]
+const PASSING = ["nick-taken", "full", "timeout", "internal"]
+
+// --- texts
+
+// What the server takes for a shout: Python's `str.isupper`, and enough capitals.
+export function isShout(text, letters = 1) {
+	if (/[\p{Lowercase}\p{Lt}]/u.test(text)) return false
+	return (text.match(/\p{Uppercase}/gu) ?? []).length >= Math.max(1, letters)
+}
+
+export function nickKey(nick) {
+	const folded = nick.normalize("NFKC").toUpperCase().toLowerCase()
+	return folded.replaceAll("ς", "σ").normalize("NFKC")
+}
+
+// Whether `text` has `nick` in it as a word of its own.
+export function names(text, nick) {
+	const key = nickKey(nick).replaceAll(".", "\\.")
+	const word = "[\\p{L}\\p{M}\\p{N}_]"
+	return new RegExp(`(?<!${word}|${word}[-.])${key}(?!${word}|[-.]${word})`, "u").test(nickKey(text))
+}
+
+// `text` in pieces, `{text}` or `{text, url}`.
+export function pieces(text) {
+	const found = []
+	let done = 0
+	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
+		const link = withoutTail(match)
+		if (!URL.canParse(link)) continue
+		found.push({ text: text.slice(done, index) }, { text: link, url: new URL(link).href })
+		done = index + link.length
+	}
+	return [...found, { text: text.slice(done) }].filter((piece) => piece.text)
+}
+
+// A link without the punctuation of the sentence that it ends.
+function withoutTail(link) {
+	const count = (char) => link.split(char).length
+	while (/[.,;:!?'*_”’»]$/.test(link) || (link.endsWith(")") && count(")") > count("("))) {
+		link = link.slice(0, -1)
+	}
+	return link
+}
+
+export function hueOf(nick) {
+	let hash = 2166136261
+	for (const char of nickKey(nick)) hash = Math.imul(hash ^ char.codePointAt(0), 16777619)
+	return ((hash >>> 8) % 24) * 15
+}
+
+const isGuest = (nick) => /^guest-\d+$/.test(nickKey(nick))
+const isRoom = (name) => /^[a-z0-9][a-z0-9_-]{0,31}$/.test(name)
+const roomOf = (text) => text.trim().replace(/^#/, "")
+const amount = (number, thing) => `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`
+
+// What the browser keeps for us; some let nobody keep anything.
+function recall(area, name) {
+	try { return window[area].getItem(name) ?? "" } catch { return "" }
+}
+
+function keep(area, name, value) {
+	try { window[area].setItem(name, value) } catch { /* It is forgotten, then. */ }
+}
+
+// --- what is owed
+
+// All that is not answered, in order: sayings, and the `join` and `nick` between them.
+// After a lost connection `cameBack? found* settle` decides what goes out once more.
+export class Outbox {
+	items = []
+	#session = "" // The session that judges what was sent.
+
+	add(frame, room, shout = false) {
+		const says = "text" in frame
+		if (says) frame.ref = crypto.getRandomValues(new BigUint64Array(1))[0].toString(16)
+		const join = this.items.findLast(({ frame: { type } }) => type === "join")
+		this.items.push({ frame, says, room: join?.frame.room ?? room, shout })
+	}
+
+	flush(send) {
+		for (const item of this.items.filter(({ sent }) => !sent)) {
+			item.sent = true
+			send(item.frame)
+		}
+	}
+
+	answered(ref) {
+		const at = this.#find(ref)
+		if (at < 0) return null
+		const { frame } = this.items[at]
+		// What was asked before it is answered too.
+		this.items = this.items.filter(({ says }, index) => index > at || (index < at && says))
+		return frame
+	}
+
+	done(type, matches) {
+		const at = this.items.findIndex(({ frame, sent }) => sent && frame.type === type && matches(frame))
+		if (at < 0) return false
+		this.items = this.items.filter(({ frame }, index) => index > at || frame.type !== type)
+		return true
+	}
+
+	// An error without a ref: return whether it was about one of these.
+	refused(code) {
+		if (NICK_ERRORS.includes(code)) return this.done("nick", () => true)
+		return ROOM_ERRORS.includes(code) && this.done("join", () => true)
+	}
+
+	#find(ref) {
+		return ref ? this.items.findIndex(({ frame, sent }) => sent && frame.ref === ref) : -1
+	}
+
+	// The session goes on, and has judged all up to `lastRef`.
+	cameBack(lastRef) {
+		const at = this.#find(lastRef)
+		this.items.slice(0, at + 1).forEach((item) => { item.judged = true })
+	}
+
+	// The log holds what was said as `ref`.
+	found(ref) {
+		const at = this.#find(ref)
+		this.cameBack(ref)
+		if (at >= 0) this.items.splice(at, 1)
+	}
+
+	// All that was missed of `room` is read: return what will not be said again.
+	settle(session, room, torn) {
+		const same = session === this.#session
+		this.#session = session
+		const owed = this.items.filter((item) => !item.sent || this.#isOwed(item, same, !torn && room))
+		const dropped = this.items.filter((item) => item.says && !owed.includes(item))
+		for (const item of owed) item.sent = item.judged = false
+		this.items = owed
+		return dropped
+	}
+
+	#isOwed({ frame: { type }, judged, shout, room }, same, readable) {
+		// A join even where it was judged: our hello asked for the room before it.
+		if (type === "join") return true
+		if (same) return !judged
+		// In a new session only the log can tell, and only of what it would hold.
+		return type === "nick" || (!judged && type === "say" && !shout && room === readable)
+	}
+
+	get unanswered() {
+		return this.items.filter(({ says }) => says)
+	}
+}
+
+// --- what was seen and missed of a room
+
+// What is shown in a log is data; `height` is that of its row once it was drawn.
+const entry = (kind, fields) => ({ kind, at: Date.now(), height: 0, ...fields })
+const notice = (text) => entry("notice", { text })
+
+// A log with numbers: who comes back asks, page by page, for what stands after the last
+// one seen; what is said meanwhile is left to the pages.  Returned is what to show.
+export class Room {
+	entries = []
+	log = "" // Whose numbers these are:
+	lastId = 0 // The newest message seen, or known to be gone.
+	first = 1 // The oldest one here.
+	older = false // Whether there may be more before it.
+	catchingUp = false
+	torn = false // Whether something that was missed is gone.
+	asked = false // Whether a page of what was missed is on its way.
+	askedOlder = false
+	#target = 0
+
+	constructor(name) {
+		this.name = name
+	}
+
+	arrive(frame, back) {
+		this.asked = this.askedOlder = false
+		const behind = frame.last_id - this.lastId
+		const near = frame.log === this.log && behind >= 0 && behind <= FAR_BEHIND
+		return this.log && (back || near) ? this.#resume(frame) : this.#begin(frame)
+	}
+
+	#begin({ log, last_id, oldest_id }) {
+		this.entries = []
+		this.log = log
+		this.lastId = last_id
+		this.first = last_id + 1
+		this.older = oldest_id <= last_id
+		this.catchingUp = this.torn = false
+		return []
+	}
+
+	#resume({ log, last_id, oldest_id }) {
+		const told = []
+		if (!this.catchingUp) this.torn = false
+		if (log !== this.log) {
+			told.push(notice("The server has another history than before: what was said while you were away may be gone."))
+			this.log = log
+			this.lastId = Math.min(Math.max(oldest_id - 1, last_id - OF_ANOTHER), last_id)
+			this.older = false // What stands above has numbers of the other log.
+		} else if (last_id < this.lastId) {
+			told.push(notice(`The server has lost ${amount(this.lastId - last_id, "message")} that you have seen.`))
+			this.lastId = last_id
+		}
+		this.#target = last_id
+		this.catchingUp = last_id > this.lastId
+		return told
+	}
+
+	// What asks for what was missed, if it is time.
+	question() {
+		if (!this.catchingUp || this.asked) return null
+		this.asked = true
+		return { type: "history", after: this.lastId, limit: PAGE }
+	}
+
+	live(frame) {
+		if (frame.room !== this.name || frame.id <= this.lastId) return []
+		if (this.catchingUp) {
+			this.#target = Math.max(this.#target, frame.id)
+			return []
+		}
+		this.lastId = frame.id
+		return [frame]
+	}
+
+	missed(page) {
+		this.asked = false
+		const found = []
+		for (const message of page.messages.filter(({ id }) => id > this.lastId)) {
+			found.push(...this.#skipTo(message.id - 1), message)
+			this.lastId = message.id
+		}
+		if (page.more && page.messages.length) return found
+		this.catchingUp = false
+		return [...found, ...this.#skipTo(this.#target)]
+	}
+
+	#skipTo(last) {
+		const gone = last - this.lastId
+		if (gone <= 0) return []
+		this.lastId = last
+		this.torn = true
+		return [notice(`${amount(gone, "message")} that you missed: gone from the server.`)]
+	}
+
+	olderQuestion() {
+		if (!this.older || this.askedOlder || this.catchingUp) return null
+		this.askedOlder = true
+		return { type: "history", before: this.first, limit: OLDER }
+	}
+
+	before(page) {
+		this.askedOlder = false
+		if (page.log !== this.log) return []
+		const found = page.messages.filter(({ id }) => id < this.first)
+		this.first = found[0]?.id ?? this.first
+		this.older = page.more && found.length > 0
+		if (this.older) return found
+		const begins = page.oldest_id > 1 ? "Older messages are not kept." : `This is where #${this.name} begins.`
+		return [entry("notice", { text: begins, at: NaN }), ...found]
+	}
+
+	trim() {
+		if (this.entries.length <= MOST_KEPT) return
+		this.entries.splice(0, MOST_KEPT / 4)
+		this.first = this.entries.find(({ id }) => id)?.id ?? this.first
+		this.older = true
+	}
+}
+
+// --- the connection
+
+// Waits double up to a limit, and each is shaken after that.
+export class Backoff {
+	#base = 0
+	#chance
+
+	constructor(chance = Math.random) {
+		this.#chance = chance
+	}
+
+	next() {
+		const first = !this.#base
+		this.#base = Math.min(2 * this.#base || 0.5, 30)
+		// All lose a server in one moment: spread over the whole of the first wait.
+		return this.#base * (first ? 2 * this.#chance() : 0.75 + 0.5 * this.#chance())
+	}
+
+	reset() {
+		this.#base = 0
+	}
+}
+
+// One WebSocket at a time.  A server that is gone says nothing: it is asked for a word,
+// and then given up.
+class Connection {
+	#socket = null
+	#silent = 0 // How often in a row nothing had been heard.
+	#timer = 0
+
+	constructor(user) {
+		this.user = user
+	}
+
+	open() {
+		this.close()
+		const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/chat`)
+		const mine = (act) => (event) => this.#socket === socket && act(event)
+		socket.onopen = mine(() => this.user.connected())
+		socket.onclose = mine(() => this.#lost())
+		socket.onmessage = mine(({ data }) => {
+			this.#silent = 0
+			this.user.received(JSON.parse(data))
+		})
+		this.#socket = socket
+		this.#silent = 0
+		this.#timer = setInterval(() => this.#listen(), SILENCE * 1000)
+	}
+
+	send(frame) {
+		if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame))
+	}
+
+	close() {
+		clearInterval(this.#timer)
+		this.#socket?.close()
+		this.#socket = null
+	}
+
+	#lost() {
+		this.close()
+		this.user.lost()
+	}
+
+	#listen() {
+		this.#silent += 1
+		if (this.#silent > 2) this.#lost()
+		else if (this.#silent > 1) this.send({ type: "ping" })
+	}
+}
+
+// --- the chat
+
+// One user's stay: `enter -> connected -> received* -> lost -> (again -> ...)`; the
+// methods `on_...` take the frames of the server.
+class Chat {
+	state = "out" // out, entering, in, returning, leaving
+	nick = recall("localStorage", "nick")
+	token = recall("sessionStorage", "session")
+	password = ""
+	wanted = "lobby"
+	room = null
+	rooms = new Map()
+	outbox = new Outbox()
+	limits = {}
+	strikes = 0
+	count = 0
+	topic = ""
+	members = null // By key; `null` where they are too many.
+	whisperer = ""
+	#joined = false // Whether welcome was said,
+	#arriving = true // the first `room` is still to come,
+	#settled = false // and nothing from before is in doubt any more.
+	#mine = new Set() // What one was called while that mattered.
+	#aliases = 0
+	#questions = { history: [], members: [], rooms: [] } // Answers come in the order asked.
+	#line = new Connection(this)
+	#backoff = new Backoff()
+	#timer = 0
+
+	constructor(face) {
+		this.face = face
+	}
+
+	enter(nick, room, password) {
+		if (nickKey(nick) !== nickKey(this.nick)) this.#forget()
+		this.#connect("entering", { nick, password, wanted: room })
+	}
+
+	// Come back after a reload of the page: the tab has a session.
+	resume(room) {
+		this.#connect("returning", { nick: recall("sessionStorage", "nick"), wanted: room })
+	}
+
+	join(room) {
+		if (this.state !== "out" && (this.room.name !== room || this.outbox.items.length)) this.ask({ type: "join", room })
+	}
+
+	// Say something, or ask for a room or a name.
+	ask(frame) {
+		this.outbox.add(frame, this.room.name, this.isShout(frame.text ?? ""))
+		this.#pump()
+		this.face.pending()
+	}
+
+	isShout(text) {
+		return isShout(text, this.limits.shout_letters)
+	}
+
+	leave() {
+		const end = () => this.#end("leave", "You have left.")
+		if (this.state !== "in") return end()
+		this.state = "leaving"
+		this.#line.send({ type: "leave" })
+		this.#later(PATIENCE, end)
+	}
+
+	askRooms(after, found = []) {
+		if (!this.#joined || (!after && this.#questions.rooms.length)) return
+		this.#ask("rooms", { type: "rooms", after }, (page) => {
+			found.push(...page.rooms)
+			if (page.more) this.askRooms(found.at(-1).room, found)
+			else this.face.rooms(found)
+		})
+	}
+
+	askOlder() {
+		const { room } = this
+		const question = this.#settled && room.olderQuestion()
+		if (!question) return
+		this.#ask("history", question, (page) => {
+			if (page?.room !== room.name) return this.#later(PATIENCE, () => { room.askedOlder = false })
+			const found = room.before(page).map((one) => this.#entryOf(one))
+			room.entries.unshift(...found)
+			if (room === this.room) this.face.prepended(found.length)
+		})
+	}
+
+	#connect(state, as) {
+		clearTimeout(this.#timer)
+		Object.assign(this, { state, ...as })
+		this.#aliases = 0
+		this.face.standing("Connecting")
+		this.#line.open()
+	}
+
+	connected() {
+		// The name of a guest cannot be asked for, and comes with the session.
+		this.#hello(this.token && isGuest(this.nick) ? undefined : this.nick)
+	}
+
+	#hello(nick) {
+		const room = (this.state === "returning" && this.room?.name) || this.wanted
+		const frame = { type: "hello", version: 1, nick, room, password: this.password, session: this.token }
+		for (const name of ["nick", "password", "session"]) if (!frame[name]) delete frame[name]
+		this.#line.send(frame)
+	}
+
+	lost(why = "The connection is lost") {
+		const { state } = this
+		this.#close()
+		if (state === "leaving") this.#end("leave", "You have left.")
+		else if (state === "entering") this.#out("There is no answer from the server.")
+		else this.#comeBack(why)
+	}
+
+	#close() {
+		clearTimeout(this.#timer)
+		this.#line.close()
+		this.state = "out"
+		this.#joined = this.#settled = false
+		this.#arriving = true
+		for (const list of Object.values(this.#questions)) list.length = 0
+	}
+
+	#comeBack(why) {
+		const wait = this.#backoff.next()
+		this.state = "returning"
+		this.face.standing(why, wait)
+		this.#later(wait, () => this.again())
+	}
+
+	again() {
+		if (this.state === "returning") this.#connect("returning")
+	}
+
+	#later(seconds, act) {
+		clearTimeout(this.#timer)
+		this.#timer = setTimeout(act, seconds * 1000)
+	}
+
+	// Not let in: ask who one is once more.
+	#out(text, code) {
+		this.#close()
+		this.face.ask(text, code)
+	}
+
+	#end(reason, text) {
+		this.#close()
+		this.#backoff.reset()
+		if (reason !== "replaced") this.#forget()
+		this.face.ended(reason, text)
+	}
+
+	#forget() {
+		this.token = ""
+		keep("sessionStorage", "session", "")
+		this.outbox = new Outbox()
+		this.#mine.clear()
+		this.face.pending()
+	}
+
+	received(frame) {
+		const take = this.#questions[frame.type]?.shift() ?? this[`on_${frame.type}`]
+		take?.call(this, frame)
+		this.#pump()
+	}
+
+	on_ping(frame) {
+		this.#line.send({ ...frame, type: "pong" })
+	}
+
+	on_welcome({ nick, session, limits, strikes, last_ref }) {
+		const back = this.state === "returning" && this.room
+		if (session === this.token) this.outbox.cameBack(last_ref)
+		else if (back) this.told("The server no longer knows your session: this is a new one.")
+		if (back && nick !== this.nick) this.told(`You are now ${nick}.`)
+		Object.assign(this, { token: session, limits, strikes })
+		this.#joined = true
+		this.#called(nick)
+		keep("sessionStorage", "session", session)
+		this.#backoff.reset()
+	}
+
+	#called(nick) {
+		this.nick = nick
+		this.#mine.add(nick)
+		keep("sessionStorage", "nick", nick)
+		if (!isGuest(nick)) keep("localStorage", "nick", nick)
+	}
+
+	on_room(frame) {
+		const same = this.room?.name === frame.room
+		const back = same && this.#arriving && this.state === "returning"
+		this.count = frame.count
+		this.topic = frame.topic ?? ""
+		if (!this.#arriving) this.outbox.done("join", ({ room }) => room === frame.room)
+		if (this.#arriving || !same) this.#come(frame, back)
+		this.state = "in"
+		this.#arriving = false
+		this.face.standing("")
+		this.#settle()
+		this.askRooms()
+	}
+
+	#come(frame, back) {
+		const room = this.rooms.get(frame.room) ?? new Room(frame.room)
+		this.rooms.set(room.name, room)
+		this.room = room
+		const told = room.arrive(frame, back)
+		this.face.entered()
+		this.show(told)
+		this.#askMembers()
+	}
+
+	#pump() {
+		if (!this.#joined || this.#arriving) return
+		const { room } = this
+		const question = room.question()
+		if (question) this.#ask("history", question, (page) => this.#missed(room, page))
+		if (this.#settled) this.outbox.flush((frame) => this.#line.send(frame))
+	}
+
+	#missed(room, page) {
+		if (room !== this.room) return
+		if (page?.room !== room.name) {
+			this.#later(PATIENCE, () => { room.asked = false; this.#pump() })
+			return
+		}
+		const found = room.missed(page)
+		for (const { from, ref } of found) if (this.#mine.has(from)) this.outbox.found(ref)
+		this.show(found)
+		this.#settle()
+	}
+
+	// All is read that was missed: decide what is owed.
+	#settle() {
+		if (this.#settled || this.room.catchingUp) return
+		this.#settled = true
+		for (const { frame, judged } of this.outbox.settle(this.token, this.room.name, this.room.torn)) {
+			const what = judged ? "No answer came to" : "Not sent again, as it may have arrived"
+			this.told(`${what}: ${frame.to ? `to ${frame.to}: ` : ""}${frame.text}`)
+		}
+		this.face.pending()
+	}
+
+	show(found) {
+		const entries = found.map((one) => this.#entryOf(one))
+		this.room.entries.push(...entries)
+		this.face.appended(entries)
+	}
+
+	told(text) {
+		this.show([notice(text)])
+	}
+
+	#entryOf(one) {
+		if (one.kind) return one
+		const { type, id, from, to, text, at } = one
+		const own = this.#mine.has(from)
+		return entry(type, { id, from, to, text, at, own, mention: !own && names(text, this.nick) })
+	}
+
+	on_message(frame) {
+		this.show(this.room.live(frame))
+		this.#answered(frame)
+	}
+
+	on_whisper(frame) {
+		this.show([frame])
+		this.#answered(frame)
+		if (!this.#mine.has(frame.from)) this.whisperer = frame.from
+	}
+
+	#answered({ ref, from }) {
+		// Others see a ref too, and may use it.
+		if (this.#mine.has(from) && this.outbox.answered(ref)) this.face.pending()
+	}
+
+	on_warning({ strikes, ref, text }) {
+		this.strikes = strikes
+		this.outbox.answered(ref)
+		this.show([entry("alarm", { title: "Warning", text })])
+		this.face.warned(text)
+	}
+
+	on_kick({ reason, text }) {
+		if (["idle", "shutdown"].includes(reason)) return this.lost(text)
+		if (reason !== "leave" && this.room) this.show([entry("alarm", { title: "Disconnected", text })])
+		this.#end(reason, text)
+	}
+
+	on_error({ code, text, ref }) {
+		if (!this.#joined) return this.#notLetIn(code, text)
+		const said = this.outbox.answered(ref)
+		if (said) return this.face.notSaid(said, text)
+		// No other question can fail than one to the log.
+		if (!this.outbox.refused(code)) this.#questions.history.shift()?.(null)
+		this.told(text)
+		this.face.where()
+	}
+
+	#notLetIn(code, text) {
+		const returning = this.state === "returning"
+		if (returning && NICK_ERRORS.includes(code) && this.#aliases < ALIASES) {
+			this.#aliases += 1
+			return this.#hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
+		}
+		if (returning && PASSING.includes(code)) this.lost(text)
+		else this.#out(text, code)
+	}
+
+	#ask(kind, frame, take) {
+		this.#questions[kind].push(take)
+		this.#line.send(frame)
+	}
+
+	#askMembers() {
+		this.members = this.count > NAMED ? null : new Map()
+		this.face.members()
+		if (this.members) this.#askWho(this.members)
+	}
+
+	#askWho(members, after) {
+		this.#ask("members", { type: "who", after }, (page) => {
+			if (members !== this.members) return
+			for (const nick of page.members) members.set(nickKey(nick), nick)
+			if (page.more) this.#askWho(members, page.members.at(-1))
+			this.face.members()
+		})
+	}
+
+	on_joined({ nick }) {
+		this.count += 1
+		this.members?.set(nickKey(nick), nick)
+		this.#presence("joined", nick)
+	}
+
+	on_left({ nick, reason }) {
+		this.count -= 1
+		this.members?.delete(nickKey(nick))
+		this.#presence(reason === "leave" ? "left" : `left (${reason})`, nick)
+	}
+
+	#presence(how, nick) {
+		let last = this.room.entries.at(-1)
+		if (last?.kind !== "presence" || Date.now() - last.at > 60000) {
+			last = entry("presence", { who: {} })
+			this.show([last])
+		}
+		(last.who[how] ??= []).push(nick)
+		this.face.log.changed(last)
+		this.face.members()
+	}
+
+	on_renamed({ old, new: nick }) {
+		this.members?.delete(nickKey(old))
+		this.members?.set(nickKey(nick), nick)
+		if (old === this.nick) {
+			this.#called(nick)
+			this.outbox.done("nick", (frame) => frame.nick.normalize("NFC") === nick)
+		}
+		this.told(`${old} is now ${nick}`)
+		this.face.members()
+	}
+
+	on_count({ count }) {
+		this.count = count
+		this.#askMembers()
+	}
+
+	on_topic({ topic, by }) {
+		this.topic = topic
+		this.told(topic ? `${by} has set the topic: ${topic}` : `${by} has taken the topic away`)
+		this.face.where()
+	}
+}
+
+// --- rows
+
+const $ = (id) => document.getElementById(id)
+const boxOf = (element) => element.getBoundingClientRect()
+
+function make(name, className, ...inside) {
+	const element = document.createElement(name)
+	element.className = className
+	element.append(...inside)
+	return element
+}
+
+function show(id, text) {
+	$(id).textContent = text
+	$(id).hidden = !text
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
+const CALENDAR = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" })
+
+// The day of a time, "" for one that no calendar has.
+const dayOf = (at) => (Number.isFinite(new Date(at).getTime()) ? new Date(at).toDateString() : "")
+
+const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
+
+function nickOf(nick, ...inside) {
+	const button = make("button", "nick", ...inside, nick)
+	button.dataset.nick = nick
+	button.style.setProperty("--hue", hueOf(nick))
+	return button
+}
+
+function discOf(nick) {
+	const disc = make("span", "disc", [...nick][0])
+	disc.ariaHidden = "true"
+	disc.style.setProperty("--hue", hueOf(nick))
+	return disc
+}
+
+function linkOf({ text, url }) {
+	return Object.assign(make("a", "", text), { href: url, target: "_blank", rel: "noopener noreferrer nofollow" })
+}
+
+function textOf(text) {
+	const shown = make("p", "text", ...pieces(text).map((piece) => (piece.url ? linkOf(piece) : piece.text)))
+	shown.dir = "auto"
+	return shown
+}
+
+// Whether `one` stands under the same name as `before`.
+function goesOn(one, before) {
+	const alike = ({ kind, from, at }) => `${kind} ${from} ${dayOf(at)}`
+	return one.kind === "message" && before && alike(one) === alike(before) && one.at - before.at < TOGETHER
+}
+
+// The row of an entry, which stands below the entry `before`.
+function rowOf(one, before) {
+	const on = goesOn(one, before)
+	const marks = [one.kind, on && "on", one.own && "own", one.mention && "mention"].filter(Boolean)
+	const row = make("li", `item ${marks.join(" ")}`)
+	if (dayOf(one.at) && dayOf(one.at) !== dayOf(before?.at)) row.append(make("div", "day", CALENDAR.format(one.at)))
+	row.append(make("div", "body", ...BODIES[one.kind](one, on)))
+	return row
+}
+
+function saying(one, ...head) {
+	return [discOf(one.from), make("div", "name", ...head, timeOf(one)), textOf(one.text)]
+}
+
+function whisper(one) {
+	if (one.own) return saying(one, "you whisper to", nickOf(one.to))
+	return saying(one, nickOf(one.from), "whispers to you")
+}
+
+function presence({ who }) {
+	const parts = Object.entries(who).map(([how, nicks]) => {
+		const more = nicks.length > 4 ? [`${nicks.length - 3} more`] : []
+		return `${[...nicks.slice(0, 4 - more.length), ...more].join(", ")} ${how}`
+	})
+	return make("p", "text", parts.join("; "))
+}
+
+const BODIES = {
+	message: (one, on) => (on ? [timeOf(one), textOf(one.text)] : saying(one, nickOf(one.from), ...(one.own ? [make("span", "you", "you")] : []))),
+	whisper: (one) => whisper(one),
+	notice: (one) => [make("p", "text", one.text)],
+	presence: (one) => [presence(one)],
+	alarm: (one) => [make("div", "name", make("strong", "", one.title), timeOf(one)), make("p", "text", one.text)],
+}
+
+// --- the log
+
+const MARGIN = 600 // Pixels above and below the sight that are drawn as well.
+const GUESS = 48 // The height of a row that was never drawn.
+const heightOf = (one) => one.height || GUESS
+
+// Draws what is in sight of any number of entries.  Heights are guessed until drawn;
+// what the reader looks at stays in its place.
+class LogView {
+	stuck = true // Whether it follows what is said.
+	#entries = []
+	#rows = new Map() // Entry -> its row, for those drawn.
+	#due = false
+	#top = 0
+	#width = 0
+
+	constructor(scroller, list, drawn) {
+		Object.assign(this, { scroller, list, drawn })
+		scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true })
+		new ResizeObserver(() => this.#resized()).observe(scroller)
+	}
+
+	// The array stays the caller's, who calls `draw` for what is new in it.
+	open(entries) {
+		if (entries === this.#entries) return
+		this.#rows.forEach((row, one) => this.#remove(one, row))
+		this.#entries = entries
+		this.follow()
+	}
+
+	follow() {
+		this.stuck = true
+		this.draw()
+	}
+
+	// Draw soon; a hidden page gets no frames, and must not fall behind.
+	draw() {
+		if (this.#due) return
+		this.#due = true
+		const act = () => {
+			this.#due = false
+			this.#draw()
+			this.drawn()
+		}
+		if (document.hidden) setTimeout(act, 50)
+		else requestAnimationFrame(act)
+	}
+
+	changed(one) {
+		const row = this.#rows.get(one)
+		if (row) this.#remove(one, row)
+		this.draw()
+	}
+
+	#remove(one, row) {
+		if (row.contains(document.activeElement)) this.scroller.focus({ preventScroll: true })
+		row.remove()
+		this.#rows.delete(one)
+	}
+
+	#scrolled() {
+		const { scrollTop, clientHeight, scrollHeight } = this.scroller
+		if (scrollTop + clientHeight > scrollHeight - 24) this.stuck = true
+		else if (scrollTop < this.#top - 1) this.stuck = false // Else something has grown.
+		this.#top = scrollTop
+		this.draw()
+	}
+
+	#resized() {
+		const width = this.scroller.clientWidth
+		if (width !== this.#width) this.#entries.forEach((one) => { one.height = 0 })
+		this.#width = width
+		this.draw()
+	}
+
+	#draw() {
+		const anchor = this.stuck ? null : this.#topmost()
+		// What is measured may show that others are in sight than was guessed.
+		for (let pass = 0; pass < 5; pass++) if (!this.#drawOnce(anchor)) break
+	}
+
+	// What is topmost in sight, and where: by its row, for more may stand before it by now.
+	#topmost() {
+		const { top, bottom } = boxOf(this.scroller)
+		let best = null
+		for (const [one, row] of this.#rows) {
+			const box = boxOf(row)
+			if (box.bottom > top && box.top < bottom && !(best?.y < box.top - top)) best = { one, y: box.top - top }
+		}
+		if (best) return best
+		let y = -this.scroller.scrollTop
+		const one = this.#entries.find((each) => (y += heightOf(each)) > 0)
+		return one && { one, y: y - heightOf(one) }
+	}
+
+	// Return whether heights are other than thought.
+	#drawOnce(anchor) {
+		const { from, to, above, below } = this.#sight(anchor)
+		this.#fill(from, to)
+		this.list.style.paddingTop = `${above}px`
+		this.list.style.paddingBottom = `${below}px`
+		let wrong = false
+		for (const [one, row] of this.#rows) {
+			const { height } = boxOf(row)
+			wrong ||= Math.abs(height - heightOf(one)) > 0.5
+			one.height = height
+		}
+		const { scroller } = this
+		const top = anchor ? this.#topOf(anchor.one) - anchor.y : scroller.scrollHeight
+		if (Math.abs(scroller.scrollTop - top) > 1) scroller.scrollTop = top
+		this.#top = scroller.scrollTop
+		return wrong
+	}
+
+	#topOf(one) {
+		let y = 0
+		for (const each of this.#entries) {
+			if (each === one) break
+			y += heightOf(each)
+		}
+		return y
+	}
+
+	#sight(anchor) {
+		const entries = this.#entries
+		const total = this.#topOf(null)
+		const view = this.scroller.clientHeight
+		const top = anchor ? this.#topOf(anchor.one) - anchor.y : total - view
+		let y = 0, from = 0
+		for (; from < entries.length && y + heightOf(entries[from]) < top - MARGIN; from++) y += heightOf(entries[from])
+		const above = y
+		let to = from
+		for (; to < entries.length && y < top + view + MARGIN; to++) y += heightOf(entries[to])
+		return { from, to, above, below: total - y }
+	}
+
+	#fill(from, to) {
+		const wanted = new Set(this.#entries.slice(from, to))
+		this.#rows.forEach((row, one) => wanted.has(one) || this.#remove(one, row))
+		let next = this.list.firstChild
+		let before = this.#entries[from - 1]
+		for (const one of wanted) {
+			const row = this.#rows.get(one) ?? rowOf(one, before)
+			if (row === next) next = next.nextSibling
+			else this.list.insertBefore(row, next)
+			this.#rows.set(one, row)
+			before = one
+		}
+	}
+}
+
+// --- the page
+
+class Face {
+	#unread = 0
+	#hinted = "" // What the hint was about.
+	#due = false
+	#seconds = 0
+
+	constructor() {
+		this.chat = new Chat(this)
+		this.log = new LogView($("scroller"), $("list"), () => this.#drawn())
+		this.#listen()
+		const room = this.#hash() || "lobby"
+		$("nick").value = this.chat.nick
+		$("entry-room").value = room
+		if (this.chat.token) this.chat.resume(room)
+		else this.ask("")
+	}
+
+	#hash() {
+		const name = location.hash.slice(1)
+		return isRoom(name) ? name : ""
+	}
+
+	#listen() {
+		on("entry-form", "submit", () => this.#enter())
+		on("say", "submit", () => this.#submit())
+		on("go", "submit", () => this.#go())
+		on("text", "keydown", (event) => this.#key(event))
+		on("text", "input", () => this.#typed())
+		on("leave", "click", () => this.chat.leave())
+		on("down", "click", () => this.log.follow())
+		on("banner-button", "click", () => this.#again())
+		on("warning-button", "click", () => this.#understood())
+		on("ended-close", "click", () => $("ended").close())
+		on("ended-again", "click", () => this.#again())
+		on("scrim", "click", () => this.#shut())
+		for (const which of ["rooms", "members"]) {
+			on(`${which}-button`, "click", () => this.open(which))
+			on(which, "keydown", (event) => roam(event, $(which)))
+		}
+		on(document, "click", ({ target }) => this.#clicked(target.closest("button, #rooms a")?.dataset ?? {}))
+		on(document, "keydown", ({ key }) => key === "Escape" && this.#escape())
+		on(document, "visibilitychange", () => this.log.draw())
+		on(window, "focus", () => this.log.draw())
+		on(window, "resize", () => this.#typed())
+		on(window, "hashchange", () => this.chat.room && this.#hash() && this.chat.join(this.#hash()))
+		on(window, "online", () => this.chat.again())
+		on(window, "beforeunload", (event) => this.chat.outbox.unanswered.length && event.preventDefault())
+		setInterval(() => document.hidden || this.chat.askRooms(), 30000)
+		setInterval(() => this.#countDown(), 1000)
+	}
+
+	#enter() {
+		const room = roomOf($("entry-room").value) || "lobby"
+		if (!isRoom(room)) return this.ask("The name of a room is made of a-z, 0-9, - and _.", "room-invalid")
+		show("entry-error", "")
+		$("enter").disabled = true
+		this.chat.enter($("nick").value.trim(), room, $("password").value)
+	}
+
+	ask(text, code) {
+		this.#turn("entry")
+		$("enter").disabled = false
+		show("entry-error", text)
+		if (code === "password") $("password-field").hidden = false
+		const field = $({ password: "password", "room-invalid": "entry-room" }[code] ?? "nick")
+		field.focus()
+		field.select()
+	}
+
+	#turn(part) {
+		$("entry").hidden = part !== "entry"
+		$("app").hidden = part !== "app"
+	}
+
+	ended(reason, text) {
+		if (!this.chat.room) return this.ask(text)
+		const [title, again] = ENDS[reason] ?? ["You were disconnected", "Join again"]
+		this.#shut()
+		this.hint("")
+		this.#understood()
+		this.standing(title)
+		show("strikes", "")
+		$("banner").classList.add("over")
+		$("banner-button").textContent = $("ended-again").textContent = again
+		show("ended-title", title)
+		show("ended-text", text)
+		$("ended").className = `card ended ${reason}`
+		$("ended").showModal()
+	}
+
+	#again() {
+		const { chat } = this
+		$("ended").close()
+		if (chat.state !== "out") chat.again()
+		else chat.enter(isGuest(chat.nick) && !chat.token ? "" : chat.nick, chat.room.name, chat.password)
+		$("text").focus()
+	}
+
+	// How it is with the connection; "" where it is well.
+	standing(text, wait = 0) {
+		if (wait && !this.chat.room) this.ask(text)
+		$("banner").hidden = !text
+		$("banner").classList.remove("over")
+		$("banner-text").textContent = text
+		$("banner-button").textContent = "Try now"
+		this.#seconds = Math.ceil(wait)
+		this.#countDown()
+		$("text").disabled = $("send").disabled = $("leave").hidden = this.chat.state === "out"
+	}
+
+	#countDown() {
+		$("banner-wait").textContent = this.#seconds > 0 ? `again in ${this.#seconds} s` : ""
+		this.#seconds -= 1
+	}
+
+	entered() {
+		const { room } = this.chat
+		const first = $("app").hidden
+		this.#turn("app")
+		$("password").value = ""
+		this.log.open(room.entries)
+		this.#shut()
+		this.where()
+		if (first) $("text").focus()
+	}
+
+	where() {
+		const { room, topic, strikes, limits } = this.chat
+		if (this.#hash() !== room.name) history[location.hash ? "pushState" : "replaceState"](null, "", `#${room.name}`)
+		$("room").textContent = `#${room.name}`
+		$("text").placeholder = `Write to #${room.name}`
+		show("topic", topic)
+		show("strikes", strikes ? `strike ${strikes} of ${limits.strikes}` : "")
+		this.#title()
+	}
+
+	#title() {
+		document.title = `${this.#unread ? `(${this.#unread}) ` : ""}#${this.chat.room.name} – chatroom`
+	}
+
+	appended(entries) {
+		const said = entries.filter(({ text, from, own }) => text && from && !own)
+		if (this.#away || !this.log.stuck) this.#unread += said.length
+		entries.forEach((one) => this.#speak(one))
+		if (this.log.stuck) this.chat.room.trim()
+		this.#title()
+		this.log.draw()
+	}
+
+	prepended(number) {
+		const below = this.chat.room.entries[number]
+		if (below) this.log.changed(below) // It may stand under a name now that is above.
+		this.log.draw()
+	}
+
+	get #away() {
+		return !document.hasFocus()
+	}
+
+	#drawn() {
+		const { log, chat } = this
+		if (!chat.room) return
+		if (log.stuck && !this.#away) this.#unread = 0
+		this.#title()
+		$("down").hidden = log.stuck
+		$("down").textContent = this.#unread ? `${amount(this.#unread, "new message")} ↓` : "To the newest ↓"
+		if ($("scroller").scrollTop < MARGIN) chat.askOlder()
+	}
+
+	// Have it read out: what is drawn is not, as it comes and goes on scrolling.
+	#speak({ kind, text, from, own }) {
+		if (own || !text || kind === "alarm") return
+		const spoken = $("spoken")
+		spoken.append(make("p", "", from ? `${from}${kind === "whisper" ? " whispers" : ""}: ${text}` : text))
+		while (spoken.childElementCount > 10) spoken.firstChild.remove()
+	}
+
+	pending() {
+		const rows = this.chat.outbox.unanswered.map(({ frame: { to, text }, sent }) => {
+			const state = sent ? "sending" : "waiting"
+			return make("li", state, make("p", "text", to ? `to ${to}: ` : "", text), make("span", "state", state))
+		})
+		$("pending").replaceChildren(...rows)
+		if (this.log?.stuck) this.log.draw()
+	}
+
+	warned(text) {
+		$("warning").hidden = false
+		$("warning-text").textContent = text
+		this.where()
+		this.pending()
+	}
+
+	#understood() {
+		$("warning").hidden = true
+		$("text").focus()
+	}
+
+	notSaid({ to, text }, why) {
+		this.chat.show([entry("alarm", { title: "Not said", text: why })])
+		this.pending()
+		if (!$("text").value) this.#fill(to ? `/msg ${to} ${text}` : text.replace(/^\//, "//"))
+		this.hint(why)
+	}
+
+	members() {
+		if (this.#due) return
+		this.#due = true
+		setTimeout(() => { this.#due = false; this.#drawMembers() }, 30)
+	}
+
+	#drawMembers() {
+		const { members, count, nick } = this.chat
+		const number = count.toLocaleString()
+		for (const one of document.querySelectorAll("#count, [aria-current] .count")) one.textContent = number
+		$("members-button").textContent = `${number} here`
+		show("crowd", members ? "" : "Too many to be named.")
+		const sorted = [...(members ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))
+		fill($("members"), sorted.map(([, name]) => {
+			const button = nickOf(name, discOf(name))
+			if (name === nick) button.append(make("span", "you", "you"))
+			return button
+		}))
+	}
+
+	rooms(found) {
+		const here = this.chat.room.name
+		if (found.every(({ room }) => room !== here)) found.push({ room: here, count: this.chat.count })
+		fill($("rooms"), found.map(({ room, count }) => {
+			const link = make("a", "", make("span", "where", `#${room}`), make("span", "count", count.toLocaleString()))
+			link.href = `#${room}`
+			link.dataset.close = "rooms"
+			if (room === here) link.ariaCurrent = "page"
+			return link
+		}))
+	}
+
+	#go() {
+		const name = roomOf($("go-room").value)
+		if (!isRoom(name)) return $("go-room").select()
+		$("go-room").value = ""
+		this.chat.join(name)
+		$("text").focus()
+	}
+
+	open(which) {
+		this.#shut()
+		$(`${which}-panel`).classList.add("open")
+		$(`${which}-button`).ariaExpanded = "true"
+		$("scrim").hidden = !$(`${which}-button`).offsetParent
+		this.chat.askRooms()
+		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
+		first.focus()
+	}
+
+	#shut() {
+		for (const which of ["rooms", "members"]) {
+			const panel = $(`${which}-panel`)
+			const inside = panel.classList.contains("open") && panel.contains(document.activeElement)
+			panel.classList.remove("open")
+			$(`${which}-button`).ariaExpanded = "false"
+			if (inside) $("text").focus()
+		}
+		$("scrim").hidden = true
+	}
+
+	#clicked({ to, nick, close }) {
+		if (to) $(to).focus()
+		if (close || nick) this.#shut()
+		if (nick && this.chat.state !== "out") this.#fill(`/msg ${nick} ${$("text").value.replace(/^\/msg \S+ ?/, "")}`)
+	}
+
+	#escape() {
+		this.#shut()
+		this.hint("")
+		if (!$("ended").open && !$("app").hidden) $("text").focus()
+	}
+
+	#key(event) {
+		const { key, isComposing, shiftKey } = event
+		const pages = { PageUp: -0.9, PageDown: 0.9 }[key]
+		if (pages) $("scroller").scrollBy(0, pages * $("scroller").clientHeight)
+		else if (key !== "Enter" || shiftKey || isComposing) return
+		else this.#submit()
+		event.preventDefault()
+	}
+
+	#fill(text) {
+		$("text").value = text
+		$("text").focus()
+		this.#typed()
+	}
+
+	#typed() {
+		const { style, value } = $("text")
+		style.height = "auto"
+		style.height = `${$("text").scrollHeight + 2}px`
+		if (this.log.stuck) $("scroller").scrollTop = 1e9
+		if (value !== this.#hinted) this.hint("")
+	}
+
+	hint(text) {
+		this.#hinted = $("text").value
+		show("hint", text)
+	}
+
+	#submit() {
+		const line = $("text").value
+		if (!line.trim() || this.chat.state === "out" || this.#holdsBack(line)) return
+		this.#fill("")
+		this.log.follow()
+		run(this, line)
+	}
+
+	// Tell before it is sent what would not be heard; a shout goes out the second time.
+	#holdsBack(line) {
+		const { limits, strikes, outbox } = this.chat
+		const text = spoken(line)
+		const over = [...text].length - (limits.text ?? 4000)
+		if (over > 0) {
+			this.hint(`That is too long, by ${amount(over, "character")}.`)
+			return true
+		}
+		if (!this.chat.isShout(text) || (line === this.#hinted && !$("hint").hidden)) return false
+		const strike = strikes + outbox.items.filter(({ shout }) => shout).length + 1
+		const what = strike < limits.strikes ? "a warning" : "and you would be disconnected"
+		this.hint(`All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`)
+		return true
+	}
+}
+
+const ENDS = {
+	leave: ["Good-bye", "Join again"],
+	replaced: ["You go on in another window", "Take it back"],
+	shouting: ["Disconnected for shouting", "Join again"],
+}
+
+function on(target, type, act) {
+	(target.addEventListener ? target : $(target)).addEventListener(type, (event) => {
+		if (type === "submit") event.preventDefault()
+		act(event)
+	})
+}
+
+const choices = (list) => [...list.querySelectorAll("a, button")]
+
+// Fill a list, and leave alone what is there: it may be under a finger.  One of it is in
+// the order of Tab, arrows reach the others.
+function fill(list, all) {
+	const old = new Map([...list.children].map((row) => [row.key, row]))
+	const rows = all.map((one) => old.get(one.outerHTML) ?? Object.assign(make("li", "", one), { key: one.outerHTML }))
+	for (const row of old.values()) if (!rows.includes(row)) row.remove()
+	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
+	choices(list).forEach((one, index) => { one.tabIndex = index ? -1 : 0 })
+}
+
+function roam(event, list) {
+	const all = choices(list)
+	const at = all.indexOf(document.activeElement)
+	const next = all[{ ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key]]
+	if (!next) return
+	event.preventDefault()
+	all.forEach((one) => { one.tabIndex = one === next ? 0 : -1 })
+	next.focus()
+}
+
+// --- commands
+
+const COMMANDS = {
+	help: ["", "this list", (face) => face.chat.told(helpText())],
+	msg: ["NICK TEXT", "tell one member alone", ({ chat }, rest) => chat.ask(whisperOf(/^\S+/.exec(rest)[0], spoken(`/msg ${rest}`)))],
+	r: ["TEXT", "answer who whispered last", ({ chat }, rest) => {
+		if (chat.whisperer) chat.ask(whisperOf(chat.whisperer, rest))
+		else chat.told("Nobody has whispered to you.")
+	}],
+	nick: ["NICK", "be called NICK", ({ chat }, rest) => chat.ask({ type: "nick", nick: rest.trim() })],
+	join: ["ROOM", "go to a room", ({ chat }, rest) => chat.join(roomOf(rest))],
+	who: ["", "who is here", (face) => face.open("members")],
+	rooms: ["", "which rooms there are", (face) => face.open("rooms")],
+	leave: ["", "leave; !leave does so too", ({ chat }) => chat.leave()],
+}
+
+function helpText() {
+	const lines = Object.entries(COMMANDS).map(([name, [usage, about]]) => `/${name} ${usage}`.trim() + ` – ${about}`)
+	return `${lines.join("\n")}\n//text – say a text that begins with a slash\nPage keys and scrolling up show what was said before.`
+}
+
+const whisperOf = (to, text) => ({ type: "whisper", to, text })
+const parts = (line) => /^\/(\S*)\s?([^]*)$/.exec(line).slice(1)
+const isCommand = (line) => /^\/(?!\/)/.test(line)
+
+// The text that a line says to anybody, "" where it says none.
+function spoken(line) {
+	if (!isCommand(line)) return line.replace(/^\//, "")
+	const [name, rest] = parts(line)
+	if (name === "msg") return /^\S+\s([^]*)$/.exec(rest)?.[1] ?? ""
+	return name === "r" ? rest : ""
+}
+
+function run(face, line) {
+	const { chat } = face
+	if (!isCommand(line)) return chat.ask({ type: "say", text: spoken(line) })
+	const [name, rest] = parts(line)
+	if (!Object.hasOwn(COMMANDS, name)) {
+		return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
+	}
+	const [usage, , act] = COMMANDS[name]
+	const lacks = usage.endsWith("TEXT") ? !spoken(line).trim() : usage && !rest.trim()
+	if (lacks) chat.told(`Write it so: /${name} ${usage}`)
+	else act(face, rest)
+}
+
+new Face()
