@@ -393,6 +393,12 @@ def test_random_bytes(data: bytes) -> None:
     check(data, LIMIT)
 
 
+def test_a_mask_is_never_taken_for_a_length() -> None:
+    """It would be one of 126, with a text behind it that is UTF-8 up to its end."""
+    first = frame(TEXT, b"x\x13" + b"a" * 123, mask=b"\0\x7e\0\0")
+    check(first + frame(TEXT, b"hello", mask=b"\x80\0\0\0"), LIMIT)
+
+
 def test_every_pair_of_first_bytes() -> None:
     for first in range(256):
         for second in range(256):
