@@ -399,6 +399,15 @@ def test_a_mask_is_never_taken_for_a_length() -> None:
     check(first + frame(TEXT, b"hello", mask=b"\x80\0\0\0"), LIMIT)
 
 
+@pytest.mark.parametrize("opcode", [TEXT, BINARY, PING, PONG])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_frame_within_a_frame_is_none(opcode: int, last: bool) -> None:
+    """Also where it is whole, and what it stands in has not come to its end."""
+    within = frame(TEXT, b"hello", mask=bytes(4)) + b"x" * 9
+    check(frame(opcode, within, last=last, mask=bytes(4)), LIMIT)
+    check(frame(opcode, within, last=last, mask=bytes(4)) + frame(PING), LIMIT)
+
+
 def test_every_pair_of_first_bytes() -> None:
     for first in range(256):
         for second in range(256):
