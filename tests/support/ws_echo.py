@@ -9,9 +9,11 @@ wrong is closed with its code. Port 0 takes a free one; the line on stdout tells
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import sys
+import time
 from contextlib import suppress
 
 from chatroom.wire.http import Head, HttpError, HttpRequest, response
@@ -33,8 +35,10 @@ from chatroom.wire.websocket import (
 LIMIT = 16 * 1024 * 1024
 READ_SIZE = 65536
 UPGRADE = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-LINGER = 5.0
+LINGER = 2.0
 """Seconds that a peer has to close its side, once ours is closed."""
+TICK = 0.1
+"""Seconds between two looks at who has had them."""
 
 
 class Echo:
@@ -44,14 +48,16 @@ class Echo:
         self.sock = sock
         self._head: Head | None = Head()
         self._reader = FrameReader(limit)
-        self.over = False
-        """Whether nothing more is to be read of it."""
+        self.ends = math.inf
+        """When it is cut off, whether or not it has closed its side."""
 
     def ready(self) -> None:
         """Something has come."""
         data = self.sock.recv(READ_SIZE)
         if not data:
-            self.over = True
+            self.ends = 0.0
+        elif self.ends < math.inf:
+            return  # Nothing counts behind our last word.
         elif self._head is not None:
             self._shake_hands(self._head, data)
         else:
@@ -90,33 +96,34 @@ class Echo:
                 self._close(close_frame(code, reason))
 
     def _close(self, last: bytes) -> None:
-        """Say the last word and close; what comes meanwhile is read and dropped."""
-        self.over = True
+        """Say the last word; what comes meanwhile is read and dropped."""
         self.sock.sendall(last)
         self.sock.shutdown(socket.SHUT_WR)
-        self.sock.settimeout(LINGER)
-        while self.sock.recv(READ_SIZE):
-            pass
+        self.ends = time.monotonic() + LINGER
 
 
 def serve(listener: socket.socket, limit: int = LIMIT) -> None:
     """Echo for whoever connects to *listener*, for ever."""
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
+        peers: set[Echo] = set()
         while True:
-            for key, _ in selector.select():
+            for key, _ in selector.select(TICK if peers else None):
                 if key.data is None:
                     sock, _ = listener.accept()
-                    selector.register(sock, selectors.EVENT_READ, Echo(sock, limit))
+                    peers.add(echo := Echo(sock, limit))
+                    selector.register(sock, selectors.EVENT_READ, echo)
                     continue
-                echo: Echo = key.data
+                echo = key.data
                 try:
                     echo.ready()
                 except OSError:
-                    echo.over = True  # It has gone.
-                if echo.over:
-                    selector.unregister(echo.sock)
-                    echo.sock.close()
+                    echo.ends = 0.0  # It has gone.
+            now = time.monotonic()
+            for echo in [one for one in peers if one.ends <= now]:
+                peers.remove(echo)
+                selector.unregister(echo.sock)
+                echo.sock.close()
 
 
 def main() -> int:

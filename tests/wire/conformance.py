@@ -19,7 +19,7 @@ from chatroom.core.requests import Hello, Invalid, Nothing, Ping, Request, Say
 from chatroom.wire import codec
 from chatroom.wire.framing import MAX_FRAME, MAX_HELLO_FRAME, frame
 from chatroom.wire.protocol import Dialect
-from tests.support.feeding import parse
+from tests.support.feeding import parse, pieces
 from tests.support.strategies import texts
 
 SIZES = [1, 2, 124, 125, 126, 127, 128, 255, 256, 65535, MAX_FRAME]
@@ -47,6 +47,8 @@ class DialectCases:
     """The beginning of something more that a client may send."""
     BROKEN: tuple[bytes, ...]
     """What ends a stream as soon as it has come."""
+    EXTRAS: tuple[bytes, ...] = ()
+    """What a client may send beside its requests."""
 
     def make(self) -> Dialect:
         """Make one."""
@@ -122,6 +124,29 @@ class DialectCases:
                 assert not broken
                 broken += isinstance(found, Invalid) and found.code == "bad-frame"
         assert broken <= 1
+
+    @shared
+    @given(st.data())
+    def test_it_does_not_matter_how_anything_comes(self, data: st.DataObject) -> None:
+        """What it makes of a stream, says to it, and tells at the end."""
+        good = [self.pack_json(type="ping"), self.wrap(b"{"), self.wrap(padded(200))]
+        some = st.sampled_from([*good * 3, *self.EXTRAS * 2, *self.BROKEN])
+        cut = st.sampled_from([self.TRAILING, b""]) | st.binary(max_size=12)
+        stream = b"".join(data.draw(st.lists(some, min_size=1, max_size=6)))
+        # What is too large is known from its first bytes.
+        stream = stream[:2000] + data.draw(cut)
+        first, *others = map(self.outcome, pieces(stream))
+        assert all(other == first for other in others)
+
+    def outcome(self, way: list[bytes]) -> tuple[list[Request], bytes, bool, bytes]:
+        """Give all that comes of bytes in those pieces."""
+        dialect, got, said = self.welcomed(), list[Request](), b""
+        for piece in way:
+            dialect.receive_data(piece)
+            while (found := dialect.next_message()) is not None:
+                got.append(found)
+                said += dialect.data_to_send()
+        return got, said, dialect.ended, dialect.goodbye(1000)
 
     # How much of it
 
@@ -268,6 +293,12 @@ class DialectCases:
             payload = b"x" * size
             assert self.unwrap(self.make().pack([frame(payload)])) == [payload]
         payloads = [b"%d" % size * size for size in SIZES[:7]]
+        assert self.unwrap(self.make().pack([*map(frame, payloads)])) == payloads
+
+    @shared
+    @given(st.lists(st.sampled_from(SIZES) | st.integers(1, 300), min_size=1))
+    def test_what_is_packed_is_what_comes_out(self, sizes: list[int]) -> None:
+        payloads = [b"%c" % (97 + at % 26) * size for at, size in enumerate(sizes)]
         assert self.unwrap(self.make().pack([*map(frame, payloads)])) == payloads
 
     def test_packing_together_is_packing_one_by_one(self) -> None:

@@ -70,6 +70,10 @@ def get(*lines: bytes, first: bytes = b"GET / HTTP/1.1", host: bytes = b"a") -> 
 # What is one
 
 
+def test_the_limits() -> None:
+    assert (MAX_HEAD, MAX_TARGET, MAX_HEADERS) == (8192, 2048, 128)
+
+
 def test_a_request_and_what_comes_behind_it() -> None:
     data = b"GET /chat?room=tea HTTP/1.1\r\nHost: a:1\r\nX-Two:  b c \t\r\n\r\n\x81\x80"
     found, rest = read(data)
@@ -81,6 +85,13 @@ def test_a_request_and_what_comes_behind_it() -> None:
         http10=False,
     )
     assert rest == b"\x81\x80"
+
+
+@pytest.mark.parametrize("second", [get(), get(b"Content-Length: +1"), b"\n\0\r\xff"])
+def test_a_second_request_is_left_as_it_came(second: bytes) -> None:
+    found, rest = read(get(b"X: y") + second)
+    assert isinstance(found, HttpRequest)
+    assert (found.headers, rest) == ({"host": "a", "x": "y"}, second)
 
 
 def test_a_request_without_a_single_header_is_of_the_older_version() -> None:

@@ -1,7 +1,7 @@
 """WebSocket: the handshake, the reader of frames, and the dialect made of them.
 
 An oracle of its own reads whole streams; the list of cases is in ``ws_cases.py``, and
-is played over a socket in ``test_ws_echo.py``.
+is played over a socket in ``tests/integration/test_ws_echo.py``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.core.requests import Hello, Invalid, Nothing, Say
+from chatroom.wire import framing as native
 from chatroom.wire import websocket
 from chatroom.wire.framing import MAX_FRAME
 from chatroom.wire.http import Head, HttpError, HttpRequest
@@ -68,6 +69,8 @@ from tests.wire.ws_cases import (
 LIMIT = 1 << 18
 SMALL = 2000
 """Bytes that are fed in every way."""
+CHOP = 997
+"""Bytes of a piece of what is larger."""
 
 
 # The handshake
@@ -183,7 +186,8 @@ def echoed(way: list[bytes]) -> bytes:
 def test_case(case: Case) -> None:
     """However it comes: an echo of the list is the same, and is right."""
     whole = b"".join(case.sent)
-    ways = [[whole], case.sent, *(pieces(whole) if len(whole) <= SMALL else ())]
+    ways = [[whole], case.sent, each(whole, CHOP)]
+    ways += pieces(whole) if len(whole) <= SMALL else ()
     for way in ways:
         frames, end = split(came := echoed(way), (TEXT, BINARY))
         assert end == len(came)
@@ -389,6 +393,21 @@ def test_random_bytes(data: bytes) -> None:
     check(data, LIMIT)
 
 
+def test_a_mask_is_never_taken_for_a_length() -> None:
+    """It would be one of 126, with a text behind it that is UTF-8 up to its end."""
+    first = frame(TEXT, b"x\x13" + b"a" * 123, mask=b"\0\x7e\0\0")
+    check(first + frame(TEXT, b"hello", mask=b"\x80\0\0\0"), LIMIT)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY, PING, PONG])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_frame_within_a_frame_is_none(opcode: int, last: bool) -> None:
+    """Also where it is whole, and what it stands in has not come to its end."""
+    within = frame(TEXT, b"hello", mask=bytes(4)) + b"x" * 9
+    check(frame(opcode, within, last=last, mask=bytes(4)), LIMIT)
+    check(frame(opcode, within, last=last, mask=bytes(4)) + frame(PING), LIMIT)
+
+
 def test_every_pair_of_first_bytes() -> None:
     for first in range(256):
         for second in range(256):
@@ -413,6 +432,19 @@ def test_every_code() -> None:
 
 
 # The reader's limits
+
+
+def test_the_numbers_of_the_rfc_and_ours() -> None:
+    assert MAX_FRAGMENTS == 1024
+    assert [
+        websocket.NORMAL,
+        websocket.GOING_AWAY,
+        websocket.PROTOCOL_ERROR,
+        websocket.UNSUPPORTED,
+        websocket.NOT_UTF8,
+        websocket.POLICY,
+        websocket.TOO_BIG,
+    ] == [1000, 1001, 1002, 1003, 1007, 1008, 1009]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 125, 126, 65535, 65536])
@@ -627,6 +659,14 @@ class TestWebSocket(DialectCases):
     """The cases of all, and what only it has."""
 
     TRAILING = b"\x81\xfe\x01"
+    EXTRAS = (
+        frame(PING, b"a"),
+        frame(PONG, b"b" * 125),
+        b"".join(fragments(TEXT, [b'{"type":', b"", b'"ping"}'])),
+        frame(TEXT, b'{"type":', last=False),
+        frame(CONTINUED, b'"ping"}'),
+        closing(3001, "bye"),
+    )
     BROKEN = (
         frame(TEXT, b"{}", masked=False),
         frame(TEXT, b"{}", flags=0x40),
@@ -764,6 +804,11 @@ class TestWebSocket(DialectCases):
         assert dialect.next_message() == Nothing()
         assert isinstance(dialect.next_message(), Invalid)
         assert self.code(dialect.goodbye(1000)) == 1009
+
+    def test_a_chunk_is_the_frames_of_its_payloads(self) -> None:
+        payloads = [b"x" * size for size in SIZES if size]
+        chunk = self.make().pack([native.frame(payload) for payload in payloads])
+        assert chunk == b"".join(map(text_frame, payloads))
 
     def test_many_pings_at_once(self) -> None:
         """As many as a read holds; what is said is gathered without copying it."""

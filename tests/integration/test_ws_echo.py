@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, wait_for
 from tests.support.web import (
     BINARY,
     CLOSE,
@@ -23,10 +23,12 @@ from tests.support.web import (
     split,
     upgrade,
 )
-from tests.wire.ws_cases import CASES, Case, raw
+from tests.wire.ws_cases import CASES, Case, each, raw
 
 SMALL = 400
 """Frames, or bytes, that are sent one by one."""
+CHOP = 997
+"""Bytes of a write of what is larger."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def code_of(close: Came) -> int:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, address: tuple[str, int]) -> None:
-    """With the handshake; frame by frame; and byte by byte, each a write of its own.
+    """With the handshake; frame by frame; and in small pieces, each a write of its own.
 
     The end of the connection is for the server to make.
     """
@@ -136,11 +138,10 @@ def test_case(case: Case, address: tuple[str, int]) -> None:
             for one in case.sent:
                 far.send(one)
             check(case, far)
-    if len(whole) <= SMALL:
-        with connected(address) as far:
-            for byte in whole:
-                far.send(bytes([byte]))
-            check(case, far)
+    with connected(address) as far:
+        for piece in each(whole, 1 if len(whole) <= SMALL else CHOP):
+            far.send(piece)
+        check(case, far)
 
 
 def test_the_largest_message(address: tuple[str, int]) -> None:
@@ -181,6 +182,32 @@ def test_who_is_no_websocket_is_told_so(
     if expected == 426:
         assert answer.headers["sec-websocket-version"] == "13"
         assert answer.headers["upgrade"] == "websocket"
+
+
+def test_who_goes_on_behind_the_close_holds_nobody_up(
+    address: tuple[str, int],
+) -> None:
+    """It is read for a moment, and then it is cut off."""
+    with connected(address, closing()) as first:
+        first.until_closed()
+        with socket.create_connection(address, PATIENCE) as second:
+            second.sendall(upgrade())
+
+            def answered() -> bool:
+                is_cut(first.sock)
+                return bool(select.select([second], [], [], 0)[0])
+
+            wait_for(answered, "an answer for another")
+        wait_for(lambda: is_cut(first.sock), "an end to what nobody reads")
+
+
+def is_cut(sock: socket.socket) -> bool:
+    """Send a byte; tell whether the far side takes no more."""
+    try:
+        sock.send(b"x")
+    except OSError:
+        return True
+    return False
 
 
 def test_it_says_how_it_is_called() -> None:
