@@ -24,8 +24,8 @@ class BadFrame(Exception):
     """A length that cannot be: the stream is not ours, or no longer in step."""
 
 
-class FrameBuffer:
-    """The bytes that have come and are not taken yet, cut into frames.
+class ByteBuffer:
+    """The bytes that have come and are not taken yet.
 
     An empty one holds no memory of its own.  Cost is linear in what comes, however
     it is cut.
@@ -54,6 +54,16 @@ class FrameBuffer:
         self._data += data
         self._position = 0
 
+    def clear(self) -> None:
+        """Drop what is held."""
+        self._data, self._position = b"", 0
+
+
+class FrameBuffer(ByteBuffer):
+    """The bytes of native frames, cut into these."""
+
+    __slots__ = ()
+
     def next_frame(self, limit: int = MAX_FRAME) -> bytes | bytearray | None:
         """Return the next payload, or ``None`` while it is not whole.
 
@@ -73,10 +83,6 @@ class FrameBuffer:
         else:
             self._position = end
         return data[start:end]
-
-    def clear(self) -> None:
-        """Drop what is held."""
-        self._data, self._position = b"", 0
 
 
 def frame(payload: bytes) -> bytes:

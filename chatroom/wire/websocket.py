@@ -24,7 +24,12 @@ from typing import TYPE_CHECKING
 
 from chatroom.core.requests import Invalid, Nothing
 from chatroom.wire import codec
-from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME, MAX_HELLO_FRAME
+from chatroom.wire.framing import (
+    HEADER_SIZE,
+    MAX_FRAME,
+    MAX_HELLO_FRAME,
+    ByteBuffer,
+)
 from chatroom.wire.http import HttpError, HttpRequest
 
 if TYPE_CHECKING:
@@ -221,7 +226,7 @@ class _Broken(Exception):
         self.failure = Failure(code, reason)
 
 
-class FrameReader:
+class FrameReader(ByteBuffer):
     """One peer's stream of frames, masked as a client's are.
 
     *limit* is the largest message, in bytes, and may be changed between two calls.
@@ -230,22 +235,19 @@ class FrameReader:
     __slots__ = (
         "_begun",
         "_cut",
-        "_data",
         "_fragments",
         "_kind",
         "_message",
         "_over",
-        "_position",
         "last_size",
         "limit",
     )
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self.limit = limit
         self.last_size = 0
         """Bytes of the frame that ``next_event`` returned last, header included."""
-        self._data: bytes | bytearray = b""
-        self._position = 0
         self._begun: _Begun | None = None
         self._kind = _CONTINUATION
         """What the message under way is; a continuation where there is none."""
@@ -259,27 +261,18 @@ class FrameReader:
 
     def __len__(self) -> int:
         """Bytes that have come, of what is not told yet; never 0 within a message."""
-        held = len(self._data) - self._position + len(self._message) + self._fragments
+        held = super().__len__() + len(self._message) + self._fragments
         return held + 1 if self._begun is not None else held
 
     def receive_data(self, data: bytes) -> None:
         """Take *data*, as it came."""
-        if self._over:
-            return
-        if self._position == len(self._data):
-            self._data, self._position = data, 0
-            return
-        if isinstance(self._data, bytearray):
-            del self._data[: self._position]
-        else:
-            self._data = bytearray(memoryview(self._data)[self._position :])
-        self._data += data
-        self._position = 0
+        if not self._over:
+            super().receive_data(data)
 
     def discard(self) -> None:
         """Drop what has come and what will."""
         self._over = True
-        self._data, self._position = b"", 0
+        self.clear()
         self._begun = None
         self._end_message()
 
