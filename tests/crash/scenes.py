@@ -644,8 +644,9 @@ def with_a_mistake(folder: Path, nursery: Nursery, seeded: Seeded) -> Verdict:
         )
         try:
             assert victim.start(seeded.plan, group.serve), victim.errors()
-            group.serve(lambda: not victim.alive or group.settled, 30)
             dies = {"die_after", "die_before", "die_in"} & seeded.plan.keys()
+            # Who is to die may have closed its sockets and not be gone yet.
+            group.serve(lambda: not victim.alive or (group.settled and not dies), 30)
             assert victim.alive != bool(dies), f"it died: {not victim.alive}"
             if dies:
                 victim.expect_killed()
