@@ -54,7 +54,9 @@ class Session:
         "ended_at",
         "key",
         "last_ref",
+        "mute",
         "nick",
+        "operator",
         "peer",
         "room",
         "secure",
@@ -69,6 +71,10 @@ class Session:
         """Whether it began over TLS: it is resumed only over the same."""
         self.strikes = Strikes()
         self.last_ref: str | None = None
+        self.mute: str | None = None
+        """The target of the order by which it is mute: another nick brings no voice."""
+        self.operator: bytes | None = None
+        """The digest of the operator's key that it has shown."""
         self.peer: Peer | None = None
         self.room: Room | None = None
         self.ended_at = 0.0

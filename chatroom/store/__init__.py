@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from chatroom.core.log import Held, RoomLog
     from chatroom.core.messages import Message
+    from chatroom.core.orders import Kind, Order
     from chatroom.core.sessions import Session
 
 
@@ -34,6 +35,9 @@ class Store(Protocol):
     def load_sessions(self, now: float, wall: int) -> list[Session]:
         """Return the sessions that were kept, the one that ended first first."""
 
+    def load_orders(self, now: float, wall: int) -> list[Order]:
+        """Return the orders that were kept, those that have ended since too."""
+
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room* to be held in memory."""
 
@@ -41,13 +45,15 @@ class Store(Protocol):
         self,
         messages: Sequence[Message],
         sessions: Mapping[bytes, Session | None],
+        orders: Mapping[tuple[Kind, str], Order | None],
         now: float,
         wall: int,
     ) -> None:
-        """Keep *messages* and *sessions* (``None``: forget it), all or nothing.
+        """Keep *messages*, *sessions* and *orders*, all or nothing.
 
-        Gives each message, in this order, the next id of its room.  Raises
-        ``StoreError``; then nothing is kept, and no id is used up.
+        A session or an order that is ``None`` is forgotten.  Gives each message, in
+        this order, the next id of its room.  Raises ``StoreError``; then nothing is
+        kept, and no id is used up.
         """
 
     def oldest_id(self, room: str) -> int | None:

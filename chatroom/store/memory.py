@@ -12,6 +12,7 @@ from chatroom.core.log import Held, RoomLog
 
 if TYPE_CHECKING:
     from chatroom.core.messages import Message
+    from chatroom.core.orders import Kind, Order
     from chatroom.core.sessions import Session
 
 
@@ -37,6 +38,10 @@ class MemoryStore:
         """Return no session."""
         return []
 
+    def load_orders(self, now: float, wall: int) -> list[Order]:
+        """Return no order."""
+        return []
+
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*, for a room that has just begun."""
         last_id = self._last_ids.get(room, 0)
@@ -46,6 +51,7 @@ class MemoryStore:
         self,
         messages: Sequence[Message],
         sessions: Mapping[bytes, Session | None],
+        orders: Mapping[tuple[Kind, str], Order | None],
         now: float,
         wall: int,
     ) -> None:
