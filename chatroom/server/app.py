@@ -272,6 +272,9 @@ class Server:
 
     def _trim(self) -> None:
         """Drop old messages from the store, a little at a time, between ticks."""
+        self._trim_timer = None
+        if not self.settings.history_keep:
+            return
         delay = TRIM_INTERVAL
         try:
             if self.store.trim():

@@ -507,12 +507,12 @@ class Connection(Peer):
     def _see_whether_idle(self, now: float) -> None:
         server, settings = self._server, self._server.settings
         silent = now - self._heard
-        if settings.idle_timeout and silent >= settings.idle_timeout:
+        if settings.idle_timeout and silent >= settings.idle_timeout - EARLY:
             text = f"nothing came from you for {settings.idle_timeout:g} s"
             server.chat.kick(self, "idle", text, now)
         elif (
             settings.ping_interval
-            and now - max(self._heard, self._pinged) >= settings.ping_interval
+            and now - max(self._heard, self._pinged) >= settings.ping_interval - EARLY
         ):
             self._pinged = now
             server.ping(self)

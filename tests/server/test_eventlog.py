@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chatroom.config import LOG_BACKLOG
 from chatroom.errors import StartError
-from chatroom.server.eventlog import EventLog, Sink, Value, open_sink
+from chatroom.server.eventlog import EventLog, Sink, Value, check_file, open_sink
 from tests.support.inprocess import MemorySink
 from tests.support.strategies import ODD
 
@@ -509,6 +509,99 @@ def test_reopen_writes_to_a_new_file(tmp_path: Path) -> None:
     log.close()
     assert path.read_text().splitlines() == [f"{STAMP} info last"]
     assert open_descriptors() == before
+
+
+def test_the_level_and_the_form_can_change() -> None:
+    written = Written()
+    written.log.event("info", "one")
+    written.log.set_form("warning", "json")
+    assert not written.log.info
+    written.log.event("info", "two")
+    written.log.event("warning", "three")
+    first, second = written.lines
+    assert first == f"{STAMP} info one"
+    assert json.loads(second)["event"] == "three"
+
+
+def test_a_fifo_that_is_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What its reader has not taken yet is not lost, and no line is broken."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink(str(path)))
+    sent = 0
+    while not log.flush():
+        log.event("info", "x", n=sent, text="x" * 1000)
+        sent += 1
+    for _ in range(3):
+        log.set_file(open_sink(str(path)))
+        log.event("info", "x", n=sent)
+        sent += 1
+    got = bytearray()
+    while got.count(b"\n") < sent:
+        log.flush()
+        got += os.read(reader, 1 << 20)
+    log.close()
+    os.close(reader)
+    lines = got.decode().splitlines()
+    assert [parse_text(line)[1]["n"] for line in lines] == [str(n) for n in range(sent)]
+
+
+def test_what_an_old_file_did_not_take_is_counted_in_the_new_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink(str(fifo)))
+    sent = 0
+    while not log.flush():
+        log.event("info", "x", n=sent, text="x" * 1000)
+        sent += 1
+    log.set_file(open_sink(str(path)))
+    log.event("info", "after")
+    log.close()
+    written = os.read(reader, 1 << 20).count(b"\n")
+    os.close(reader)
+    dropped, after = path.read_text().splitlines()
+    assert parse_text(dropped)[1]["lines"] == str(sent - written)
+    assert after.split()[2] == "after"
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_json_is_strict_whatever_a_number_is(value: float) -> None:
+    written = Written(style="json")
+    written.log.event("info", "x", n=value, seconds=1234567.891)
+    (line,) = written.lines
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    found = json.loads(line, parse_constant=refuse)
+    assert (found["n"], found["seconds"]) == (None, 1234567.891)
+
+
+@pytest.mark.parametrize(
+    "name", ["log", "missing/log", "folder", "folder/log", "file/log"]
+)
+def test_what_check_says_is_what_opening_says(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    path, told = str(tmp_path / name), []
+    for attempt in (check_file, lambda path: open_sink(path).close()):
+        try:
+            attempt(path)
+        except StartError as error:
+            told.append(str(error))
+        else:
+            told.append("")
+        if attempt is check_file:
+            assert not (tmp_path / name).is_file()
+    assert told[0] == told[1]
+    assert bool(told[0]) == (name in ("missing/log", "folder", "file/log"))
 
 
 def test_where_reopen_fails_the_old_file_is_written_on(tmp_path: Path) -> None:
