@@ -25,12 +25,16 @@ def server(argv: Sequence[str] | None = None) -> int:
         return _guarded("chat-server", lambda: _operator_key(words[1:]))
 
     def run() -> int:
-        from chatroom.config import read_settings
+        from chatroom.config import CommandLine
 
-        settings = read_settings(argv)
+        line = CommandLine(argv)
+        if line.check:
+            from chatroom.server.check import check
+
+            return check(line)
         from chatroom.server.app import serve
 
-        return serve(settings)
+        return serve(line.read)
 
     return _guarded("chat-server", run)
 

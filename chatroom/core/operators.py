@@ -19,18 +19,18 @@ _DIGEST = re.compile("[0-9a-fA-F]{64}")
 class Operators:
     """Who is an operator: *keys* are nicks by the digest of a key that is theirs."""
 
-    __slots__ = ("_keys", "_reserved")
+    __slots__ = ("_reserved", "keys")
 
     def __init__(self, keys: Mapping[bytes, str] | None = None) -> None:
-        self._keys = dict(keys or {})
-        self._reserved = frozenset(map(nick_key, self._keys.values()))
+        self.keys = dict(keys or {})
+        self._reserved = frozenset(map(nick_key, self.keys.values()))
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def nick_of(self, shown: bytes | None) -> str | None:
         """Return whose key it is whose digest is *shown*, ``None``: nobody's."""
-        return None if shown is None else self._keys.get(shown)
+        return None if shown is None else self.keys.get(shown)
 
     def may_have(self, key: str, shown: bytes | None) -> bool:
         """Tell whether who has *shown* a key, or none, may have the nick with *key*."""

@@ -268,10 +268,13 @@ def test_a_list_of_bans_goes_on(server: Server) -> None:
 
 def test_others_are_told_nothing_but_no(server: Server) -> None:
     ann = server.member("ann")
-    for fields in ({"do": "kick", "nick": "x"}, {"do": "bans"}, {"do": "kick"}):
+    asked: list[dict[str, object]] = [{"do": "kick", "nick": "x"}, {"do": "kick"}]
+    asked.append({"do": "bans"})
+    for fields in asked:
         ann.send("op", **fields)
         ann.expect_error("not-allowed")
-    for fields in ({}, {"do": 5}, {"do": "login"}):
+    broken: list[dict[str, object]] = [{}, {"do": 5}, {"do": "login"}]
+    for fields in broken:
         ann.send("op", **fields)
         ann.expect_error("malformed")
 
