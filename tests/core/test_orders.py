@@ -149,6 +149,13 @@ def test_how_long_is_told(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
+@given(st.floats(0, 1e9), st.sampled_from([1, 60, 3600, 7200, 86400, 7 * 86400]))
+def test_what_was_just_given_lasts_as_long_as_was_said(now: float, lasts: int) -> None:
+    """Sums of such times are not exact, and nobody is to notice."""
+    given_ = order(Kind.NICK, "x", now + lasts)
+    assert given_.lasts(now) == f"for {duration(lasts)}"
+
+
 def test_for_good_is_told() -> None:
     assert order(Kind.NICK, "x").lasts(5.0) == "for good"
     assert order(Kind.NICK, "x", 65.0).lasts(5.0) == "for 1 minute"
