@@ -4,7 +4,7 @@ import ipaddress
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -149,6 +149,7 @@ def test_how_long_is_told(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
+@example(31116.52, 3600)
 @given(st.floats(0, 1e9), st.sampled_from([1, 60, 3600, 7200, 86400, 7 * 86400]))
 def test_what_was_just_given_lasts_as_long_as_was_said(now: float, lasts: int) -> None:
     """Sums of such times are not exact, and nobody is to notice."""
