@@ -31,6 +31,8 @@ BUSY_TIMEOUT = 0.2
 CHECKED_SIZE = 32 * 1024 * 1024
 """Bytes of a file that is read through at the start; a larger one would take too long
 and is checked by ``chat-history FILE verify``."""
+UNREADABLE = (ValueError, TypeError, OverflowError)
+"""What comes of values that are none of ours, read by one of the ``read_...``."""
 CACHE_KIB = 1024
 """What SQLite may hold in memory: that is for the room, the file is on the disk."""
 
@@ -212,7 +214,7 @@ def prepare(path: str, identity: str) -> None:
             f"{shown(path)} cannot be written: {error.strerror}; "
             "see its rights and its folder's"
         ) from None
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, *UNREADABLE) as error:
         raise cannot_open(path, error) from None
 
 
@@ -403,6 +405,7 @@ def read_rooms(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
     """Return (name, oldest id, last id) of each room; they meet where it is empty."""
     rooms = []
     for name, last_id, oldest, newest in db.execute(_ROOMS):
+        _demand_texts("a room", name=name)
         last = max(int(last_id), int(newest or 0))
         rooms.append((name, int(oldest) if oldest is not None else last + 1, last))
     return rooms
@@ -418,6 +421,9 @@ def read_sessions(db: sqlite3.Connection, now: float, wall: int) -> list[Session
     for digest, nick, key, secure, strikes, last_ref, ended_at in db.execute(_SESSIONS):
         if not isinstance(digest, bytes):
             raise ValueError("a session has no digest")
+        _demand_texts("a session", nick=nick, key=key, strikes=strikes)
+        if last_ref is not None:
+            _demand_texts("a session", last_ref=last_ref)
         session = Session(digest, nick, key, secure=bool(secure))
         times = (now - (wall - int(at)) / 1000 for at in strikes.split())
         session.strikes.times = tuple(min(now, time) for time in times)
@@ -428,3 +434,10 @@ def read_sessions(db: sqlite3.Connection, now: float, wall: int) -> list[Session
         session.ended_at = now - max(0.0, age)
         sessions.append(session)
     return sessions
+
+
+def _demand_texts(whose: str, **values: object) -> None:
+    """Raise ``ValueError`` where one is no text: in a damaged file all is possible."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{whose} with no text for {name}")

@@ -182,5 +182,5 @@ def _check_sessions(db: sqlite3.Connection, report: Report) -> None:
                 report.add(f"{where}: the {what} is {wrong}")
     try:
         file.read_sessions(db, 0.0, 0)
-    except (ValueError, TypeError) as error:
+    except file.UNREADABLE as error:
         report.add(f"sessions: {error}")

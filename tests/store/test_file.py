@@ -365,12 +365,31 @@ def test_a_damaged_file_after_a_crash_is_left_alone(path: Path) -> None:
         "UPDATE sessions SET strikes = '1 x'",
         "UPDATE sessions SET ended_at = 'never'",
         "UPDATE sessions SET digest = 10 WHERE nick = 'Nick-1'",
+        "UPDATE sessions SET nick = x'61'",
+        "UPDATE sessions SET key = x'61'",
+        "UPDATE sessions SET strikes = x'31'",
+        "UPDATE sessions SET last_ref = x'61'",
+        "UPDATE sessions SET ended_at = 9e999",
+        "UPDATE rooms SET last_id = 9e999",
+        "UPDATE rooms SET name = x'61' WHERE name = 'tea'",
     ],
 )
 def test_what_is_not_as_it_should_be_is_left_alone(path: Path, statement: str) -> None:
     make(path)
     by_hand(path, statement)
     assert "is damaged" in refusal(path)
+
+
+def test_what_must_be_there_and_is_not_is_left_alone(path: Path) -> None:
+    """Damage may make any value none, whatever its column demands."""
+    make(path)
+    by_hand(
+        path,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(sql, 'TEXT NOT NULL', 'TEXT')",
+    )
+    by_hand(path, "UPDATE sessions SET strikes = NULL")
+    assert "is damaged (a session with no text for strikes)" in refusal(path)
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["checked", "too large to check"])

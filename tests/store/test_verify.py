@@ -105,6 +105,11 @@ def test_a_file_in_use_is_sound(path: Path) -> None:
         ("UPDATE sessions SET nick = CAST(x'ff' AS TEXT)", "the nick is not UTF-8"),
         ("UPDATE sessions SET digest = x'00' WHERE nick = 'Ann'", "has 1 bytes"),
         ("UPDATE sessions SET strikes = 'often'", "sessions: "),
+        ("UPDATE sessions SET ended_at = 9e999", "sessions: "),
+        (
+            "UPDATE sessions SET nick = x'61'",
+            "sessions: a session with no text for nick",
+        ),
         ("DELETE FROM meta", "schema: it has no identity"),
         ("DROP TABLE sessions", "schema: there is no table sessions"),
         ("DROP TABLE rooms", "schema: there is no table rooms"),
