@@ -370,24 +370,24 @@ def cannot_read(path: str, error: OSError) -> StartError:
 def cannot_open(path: str, error: Exception) -> StartError:
     """Return what to tell of *error*, which came of opening *path*."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    name = shown(path)
+    name, why = shown(path), shown(str(error))
     if code in _BUSY:
         text = f"{name} is in use by another program; close it, or name another file"
     elif code in _FORBIDDEN:
         text = f"{name} cannot be opened; see its rights and its folder's"
     elif code in _OF_THE_DISK:
-        text = f"{name} cannot be used: {error}; see the disk"
+        text = f"{name} cannot be used: {why}; see the disk"
     else:
         text = (
-            f"{name} is damaged ({error}); move it away, or restore a copy "
+            f"{name} is damaged ({why}); move it away, or restore a copy "
             "(chat-history FILE verify says more)"
         )
     return StartError(text)
 
 
-def shown(path: str) -> str:
-    """Return *path* in one line, whatever is in it."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+def shown(text: str) -> str:
+    """Return *text*, a name or a complaint, in one line, whatever is in it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 # -- what is read at the start ----------------------------------------------------

@@ -392,6 +392,16 @@ def test_what_must_be_there_and_is_not_is_left_alone(path: Path) -> None:
     assert "is damaged (a session with no text for strikes)" in refusal(path)
 
 
+def test_what_sqlite_quotes_of_the_damage_is_told_in_one_line(path: Path) -> None:
+    make(path)
+    by_hand(
+        path,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = sql || char(14, 10, 27) WHERE name = 'meta'",
+    )
+    assert "unrecognized token: \"\\x0e" in refusal(path)
+
+
 @pytest.mark.parametrize("large", [False, True], ids=["checked", "too large to check"])
 @pytest.mark.parametrize("seed", range(12))
 def test_random_damage_is_refused_or_lived_with(
