@@ -127,7 +127,7 @@ class Show:
             return True
         began = time.perf_counter() if self._timed else 0.0
         try:
-            self._store.keep(posts, changed, self._now(), int(time.time() * 1000))
+            self._store.keep(posts, changed, {}, self._now(), int(time.time() * 1000))
         except StoreError as error:
             self.totals.refused += len(posts)
             self.store_failed(error, len(posts))
