@@ -396,9 +396,10 @@ def test_a_hook_or_timer_that_raises_is_logged(world: World) -> None:
 
 
 def test_a_trim_that_fails_is_written_down_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried every few seconds, for as long as it takes."""
+    world = start(history_keep=1)
     outcomes: list[bool | StoreError] = [*[StoreError("no space")] * 3, True, False]
 
     def trim() -> bool:
