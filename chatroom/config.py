@@ -38,6 +38,9 @@ EOF_GRACE = 5.0
 """Seconds for which input that came before a half-close is still judged."""
 STOP_GRACE = 5.0
 """Seconds in which last frames are flushed at a stop."""
+TAKEOVER_GRACE = 1.0
+"""Seconds in which who had just connected may still say hello, where another server
+takes over: with the session that it gets it comes back.  A few round trips."""
 MAX_KEPT = 256 * MIB
 """Bytes of messages held in memory of all rooms, or of one where it may have more:
 else a thousand rooms, which a few may fill, were 16 GiB."""

@@ -5,8 +5,9 @@
 
 Start: log, descriptors, listeners, then the line on stdout.  Stop (SIGTERM, SIGINT):
 listeners closed, everybody told, output flushed for a bounded time; a second signal
-ends it at once.  SIGHUP opens the log files anew, and stops a server whose terminal
-was closed.
+ends it at once.  Where the listening sockets are lent to us (socket activation), who
+comes meanwhile waits in them for the next server.  SIGHUP opens the log files anew, and
+stops a server whose terminal was closed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from chatroom.config import (
     MIB,
     RESERVED_DESCRIPTORS,
     STOP_GRACE,
+    TAKEOVER_GRACE,
     Settings,
     is_open_to_others,
     read_secret,
@@ -40,6 +42,7 @@ from chatroom.core.messages import Ping
 from chatroom.core.moderation import Moderator
 from chatroom.core.sessions import digest
 from chatroom.errors import StartError, StoreError
+from chatroom.net.activation import take_sockets
 from chatroom.net.address import Address, show
 from chatroom.net.buffers import OutputPool
 from chatroom.net.listener import Listener, open_listeners
@@ -48,6 +51,7 @@ from chatroom.server.connection import Connection
 from chatroom.server.eventlog import EventLog, Sink
 from chatroom.server.guard import Guard
 from chatroom.server.metrics import exposition
+from chatroom.server.notify import Notifier
 from chatroom.server.rate import Bucket
 from chatroom.server.show import Show
 from chatroom.server.web import Site
@@ -57,6 +61,7 @@ from chatroom.wire.websocket import GOING_AWAY, NORMAL
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import MutableMapping
     from ssl import SSLContext
 
     from chatroom.store import Store
@@ -89,10 +94,17 @@ class Server:
         loop: Loop,
         log: EventLog,
         store: Store | None = None,
+        environ: MutableMapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.loop = loop
         self.log = log
+        self.manager = Notifier(
+            loop,
+            lambda text: log.event("warning", "manager", text=text),
+            environ if environ is not None else {},
+            os.getpid(),
+        )
         self.pool = OutputPool()
         self.frames = Bucket(settings.rate, settings.burst)
         on = self.frames.limited
@@ -130,6 +142,8 @@ class Server:
         self._unfinished: dict[Connection, None] = {}
         self._closing: dict[Connection, None] = {}
         self._listeners: list[Listener] = []
+        self._has_heir = False
+        """Whether another server goes on with our listening sockets."""
         self._count_timer: Timer | None = None
         self._log_timer: Timer | None = None
         self._over_total = False
@@ -145,8 +159,15 @@ class Server:
 
     # -- connections ----------------------------------------------------------
 
-    def listen(self, sockets: list[socket.socket]) -> list[Address]:
-        """Accept on *sockets*; return their addresses."""
+    def listen(
+        self, sockets: list[socket.socket], *, lent: bool = False
+    ) -> list[Address]:
+        """Accept on *sockets*; return their addresses.
+
+        Those that are *lent* to us are held by somebody else, too, who hands them to
+        the next server.
+        """
+        self._has_heir = lent
         for sock in sockets:
             self._listeners.append(
                 Listener(
@@ -206,6 +227,9 @@ class Server:
     def welcomed(self, connection: Connection) -> None:
         """The hello of *connection* was accepted."""
         self._unfinished.pop(connection, None)
+        if self._stopping:
+            # With its session it comes back to the next server by itself.
+            self._dismiss_all()
 
     def forget(self, connection: Connection) -> None:
         """*connection* is over."""
@@ -292,7 +316,9 @@ class Server:
         """Let the process's signals reach the loop."""
         self.loop.on_signal(signal.SIGTERM, self.stop)
         self.loop.on_signal(signal.SIGINT, self.stop)
-        self.loop.on_signal(signal.SIGHUP, self._hung_up)
+        self.loop.on_signal(
+            signal.SIGHUP, lambda: self.manager.reloading(self._hung_up)
+        )
         self.loop.on_signal(signal.SIGCONT, self._continued)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             # Nothing is meant by them, and their default is to kill.
@@ -304,15 +330,30 @@ class Server:
             self.loop.stop()
             return
         self._stopping = True
+        self.manager.stopping()
         for listener in self._listeners:
             listener.close()
-        text = "the server is going down; come back in a while"
-        self.chat.dismiss_all("shutdown", text, self.loop.now)
-        for connection in list(self._unfinished):
-            connection.transport.abort("shutdown")
+        self._dismiss_all()
+        if self._has_heir:
+            # They have been let in, so to say, and are not to find the door shut.
+            self.loop.call_later(TAKEOVER_GRACE, self._abort_unfinished)
+        else:
+            self._abort_unfinished()
         if not self.connections:
             self.loop.stop()
         self.loop.call_later(STOP_GRACE, self.loop.stop)
+
+    def _dismiss_all(self) -> None:
+        text = "the server is going down; come back in a while"
+        self.chat.dismiss_all("shutdown", text, self.loop.now)
+
+    def _abort_unfinished(self) -> None:
+        for connection in list(self._unfinished):
+            connection.transport.abort("shutdown")
+
+    def status(self) -> str:
+        """Return in a few words how it stands."""
+        return f"members: {len(self.chat.nicks)}, rooms: {len(self.chat.rooms)}"
 
     def log_start(self, addresses: list[Address]) -> None:
         """Write down what has started, and by what rules."""
@@ -369,6 +410,7 @@ class Server:
             connection.transport.abort("shutdown")
         if self._trim_timer is not None:
             self._trim_timer.cancel()
+        self.manager.close()
         self.loop.tick(0)
         self.loop.tick(0)
         self.store.close()
@@ -414,17 +456,19 @@ def _run(settings: Settings, log: EventLog) -> int:
     settings = _fit_to_descriptors(settings, log)
     loop = Loop(time.monotonic)
     try:
-        server = Server(settings, loop, log)
+        server = Server(settings, loop, log, environ=os.environ)
         try:
-            sockets = open_listeners(list(settings.host), settings.port)
+            lent = take_sockets(os.environ, os.getpid())
+            sockets = lent or open_listeners(list(settings.host), settings.port)
         except BaseException:
             server.close()
             raise
         server.install_signals()
-        addresses = server.listen(sockets)
+        addresses = server.listen(sockets, lent=bool(lent))
         server.log_start(addresses)
         server.log_doubts()
         log.flush()
+        server.manager.started(server.status)
         for address in addresses:
             _say(f"listening on {show(address)}")
         loop.run()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.config import Settings
+from chatroom.config import TAKEOVER_GRACE, Settings
 from chatroom.errors import StartError
 from chatroom.net.listener import open_listeners
 from chatroom.server import app
@@ -122,6 +122,58 @@ def test_after_stop_nobody_is_let_in_or_heard(world: World) -> None:
     world.server.accepted(ours, ("192.0.2.1", 1))
     assert theirs.recv(1) == b""
     theirs.close()
+
+
+def lend(world: World) -> socket.socket:
+    """Let it listen to a socket that is ours; return that."""
+    (ours,) = open_listeners(["127.0.0.1"], 0)
+    world.server.listen([ours.dup()], lent=True)
+    return ours
+
+
+def test_after_stop_who_comes_waits_in_a_socket_that_is_lent(world: World) -> None:
+    with lend(world) as ours:
+        world.server.stop()
+        with socket.create_connection(ours.getsockname()) as late:
+            world.settle()
+            assert not world.server.connections
+            sock, address = ours.accept()
+            sock.close()
+            assert address == late.getsockname()
+
+
+def test_who_has_just_come_gets_a_session_for_the_next_server(world: World) -> None:
+    with lend(world):
+        ann, bob = world.join("ann"), world.connect()
+        world.server.stop()
+        world.settle()
+        assert ann.frames()[-1]["reason"] == "shutdown"
+        ann.close()
+        world.settle()
+        assert not stopped(world)
+        bob.send("hello", version=1, nick="bob")
+        world.settle()
+        welcome, room, kick = bob.frames()
+        assert (welcome.type, room.type, kick["reason"]) == (
+            "welcome",
+            "room",
+            "shutdown",
+        )
+        assert bob.ended
+        bob.close()
+        world.settle()
+        assert stopped(world)
+
+
+def test_who_says_nothing_does_not_hold_up_the_next_server(world: World) -> None:
+    with lend(world):
+        silent = world.connect()
+        world.server.stop()
+        world.advance(TAKEOVER_GRACE - 0.125)
+        assert not stopped(world)
+        world.advance(0.125)
+        assert silent.ended
+        assert stopped(world)
 
 
 def test_nobody_hears_the_others_leave(world: World) -> None:
