@@ -24,15 +24,24 @@ gives unless it is told otherwise."""
 
 
 class Manager:
-    """Holds sockets that listen to *hosts*, and starts servers on them."""
+    """Holds sockets that listen to *hosts*, and starts servers on them.
 
-    def __init__(self, folder: Path, *hosts: str, watchdog: float = 0.0) -> None:
-        self.sockets = [
-            socket.create_server((host, 0), backlog=BACKLOG)
-            for host in hosts or ("127.0.0.1",)
-        ]
+    One that does not *lend* them has them listen to nothing: while no server runs who
+    comes is refused, and the port is nobody else's.
+    """
+
+    def __init__(
+        self, folder: Path, *hosts: str, watchdog: float = 0.0, lend: bool = True
+    ) -> None:
+        self.sockets = [socket.socket() for _ in hosts or "1"]
+        for sock, host in zip(self.sockets, hosts or ("127.0.0.1",), strict=True):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, 0))
+            if lend:
+                sock.listen(BACKLOG)
         self.address: tuple[str, int] = self.sockets[0].getsockname()[:2]
         self.folder = folder
+        self._lends = lend
         self._starts = 0
         self._servers: list[Server] = []
         self._ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -60,15 +69,23 @@ class Manager:
 
     def start(self, *options: str) -> Server:
         """Start a server and wait until it listens."""
+        server = self.launch(*options)
+        server.await_listening()
+        return server
+
+    def launch(self, *options: str) -> Server:
+        """Start a server."""
         self._starts += 1
+        if not self._lends:
+            options += ("--port", str(self.address[1]))
         server = Server(
             *options,
             log=self.folder / f"server-{self._starts}.log",
-            sockets=self.sockets,
+            sockets=self.sockets if self._lends else (),
             environ=self.environ,
         )
         self._servers.append(server)
-        server.start()
+        server.launch()
         return server
 
     def hear(self, what: str, timeout: float = PATIENCE) -> str:

@@ -109,6 +109,11 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
+        self.launch()
+        self.await_listening()
+
+    def launch(self) -> None:
+        """Start it."""
         options = self.options
         if "--port" not in options:
             options = ("--port", "0", *options)
@@ -125,13 +130,28 @@ class Server:
                 pass_fds=[sock.fileno() for sock in self.sockets],
                 env={**os.environ, **self.environ},
             )
+
+    def await_listening(self) -> None:
+        """Wait until it listens."""
         try:
-            for _ in range(len(self.sockets) or max(1, options.count("--host"))):
+            for _ in range(len(self.sockets) or max(1, self.options.count("--host"))):
                 self.addresses.append(self._read_address())
         except BaseException:
             self.kill()
             raise
         self._first_fds = self.fds()
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether there is something on its stdout, or it has ended."""
+        return self._wait_for_stdout(0)
+
+    def _wait_for_stdout(self, seconds: float) -> bool:
+        assert self.process.stdout is not None
+        # Not `select`, which knows no numbers above 1023: there may be a crowd here.
+        poll = select.poll()
+        poll.register(self.process.stdout, select.POLLIN)
+        return bool(poll.poll(1000 * max(0, seconds)))
 
     def _read_address(self) -> tuple[str, int]:
         line = self.read_stdout_line()
@@ -145,11 +165,11 @@ class Server:
         assert stdout is not None
         deadline = time.monotonic() + START
         line = bytearray()
-        # One byte at a time, so that nothing is hidden in a buffer from `select`.
+        # One byte at a time, so that nothing is hidden in a buffer from `poll`.
         while not line.endswith(b"\n"):
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([stdout], [], [], max(0, left))
-            assert ready, f"no line on stdout; {self.log()}"
+            spoke = self._wait_for_stdout(left)
+            assert spoke, f"no line on stdout; {self.log()}"
             byte = os.read(stdout.fileno(), 1)
             assert byte, f"ended with {self.process.wait(PATIENCE)}; {self.log()}"
             line += byte
