@@ -19,12 +19,16 @@ def server(argv: Sequence[str] | None = None) -> int:
     """Run the server until it is told to stop."""
 
     def run() -> int:
-        from chatroom.config import read_settings
+        from chatroom.config import CommandLine
 
-        settings = read_settings(argv)
+        line = CommandLine(argv)
+        if line.check:
+            from chatroom.server.check import check
+
+            return check(line)
         from chatroom.server.app import serve
 
-        return serve(settings)
+        return serve(line.read)
 
     return _guarded("chat-server", run)
 

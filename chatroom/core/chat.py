@@ -182,6 +182,13 @@ class Chat:
             room.lasting = False
             self._drop_if_over(room)
 
+    def set_rules(self, rules: Rules, now: float) -> None:
+        """Go by *rules* from now on; who is here stays, whatever they say."""
+        self.rules = rules
+        for room in self.rooms.values():
+            if room.limit_presence(rules.presence_limit):
+                self._tell_count(room, now)
+
     # -- what time does -------------------------------------------------------
 
     def next_count(self) -> float | None:
@@ -425,7 +432,9 @@ class Chat:
         """Carry out what the strike machine decided, other than to deliver."""
         self.sessions.touch(session)
         moderator = self.rules.moderator
-        strikes, limit = len(session.strikes.times), moderator.limit
+        strikes = len(session.strikes.times)
+        # He may have got his strikes while more were allowed.
+        limit = max(strikes, moderator.limit)
         if action is Action.LEAVE:
             self.kick(peer, "leave", "you left; good-bye", now)
             return

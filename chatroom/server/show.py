@@ -322,8 +322,13 @@ class Show:
             connection.note(level, "error", code=message.code, text=message.text)
         elif isinstance(message, messages.Warned):
             self.totals.warnings[message.reason] += 1
-            strikes = f"{message.strikes}/{message.limit}"
-            connection.note("info", "warning", reason=message.reason, strikes=strikes)
+            connection.note(
+                "info",
+                "warning",
+                reason=message.reason,
+                strikes=message.strikes,
+                limit=message.limit,
+            )
         elif isinstance(message, messages.Kick):
             self.totals.kicks[message.reason] += 1
             connection.note("info", "kick", reason=message.reason, text=message.text)

@@ -7,11 +7,12 @@ Must not know: the server's use of it, and the command's.
 
 Order of calls for a server: ``resolve``, ``take_lock``, ``prepare``, then ``connect``
 as often as needed, ``drop_lock``.  Whoever only reads needs ``refuse_foreign`` and
-``connect_to_read``, and no lock.
+``connect_to_read``, and no lock; whoever asks what a server would say, ``examine``.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -208,10 +209,29 @@ def prepare(path: str, identity: str) -> None:
             _refuse_orphan(path)
             _create(path, identity)
     except OSError as error:
-        raise StartError(
-            f"{shown(path)} cannot be written: {error.strerror}; "
-            "see its rights and its folder's"
-        ) from None
+        raise _cannot_write(path, error) from None
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise cannot_open(path, error) from None
+
+
+def examine(path: str) -> None:
+    """Raise the ``StartError`` of a start with *path*, where it can be told beforehand.
+
+    Nothing is changed, and no lock is taken: a server may be at work there.  A file
+    that only a writer can put right is looked at no closer than by its header.
+    """
+    real = resolve(path)
+    try:
+        if refuse_foreign(real):
+            os.close(os.open(real, os.O_RDWR | os.O_CLOEXEC))
+            if is_at_rest(real) or os.path.exists(f"{real}-shm"):
+                _check(real)
+        else:
+            _refuse_orphan(real)
+        if not os.access(os.path.dirname(real), os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _cannot_write(path, error) from None
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise cannot_open(path, error) from None
 
@@ -362,6 +382,13 @@ def cannot_read(path: str, error: OSError) -> StartError:
     return StartError(
         f"cannot read {shown(path)}: {error.strerror}; "
         "see its rights and its folder's, or name another"
+    )
+
+
+def _cannot_write(path: str, error: OSError) -> StartError:
+    return StartError(
+        f"{shown(path)} cannot be written: {error.strerror}; "
+        "see its rights and its folder's"
     )
 
 

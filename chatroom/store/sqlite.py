@@ -188,6 +188,11 @@ class SqliteStore:
             raise self._failed(error) from error
         return [Message(*row) for row in rows]
 
+    def bound(self, keep: int, keep_bytes: int, history_keep: int) -> None:
+        """Give logs that are opened from now on these bounds, and keep so much."""
+        self._keep, self._keep_bytes = keep, keep_bytes
+        self._history_keep = history_keep
+
     def trim(self) -> bool:
         """Drop some of what is over ``history_keep``; tell whether more is over it.
 

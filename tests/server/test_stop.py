@@ -342,7 +342,7 @@ def test_a_start_that_fails_leaves_nothing_open(limits: None, tmp_path: Path) ->
         settings = Settings(port=port, log_file=str(tmp_path / "log"))
         before = descriptors()
         with pytest.raises(StartError, match="is in use"):
-            app.serve(settings)
+            app.serve(lambda: settings)
         assert descriptors() == before
 
 

@@ -99,6 +99,15 @@ class StoreConformance:
             log.append(bytes(1000))
         assert store.held.size == sum(log.size for log in logs) > 2000
 
+    def test_other_bounds_are_for_logs_that_are_opened_then(self, store: Store) -> None:
+        store.keep(said("lobby", "lobby", "lobby"), {}, 0.0, 0)
+        store.bound(2, 0, 0)
+        log = store.open_log("lobby")
+        for _ in range(3):
+            log.append(b"x")
+        assert len(log) == 2
+        assert store.trim() is False
+
     def test_ids_begin_at_one_and_follow_on_each_other(self, store: Store) -> None:
         first, second = said("lobby", "lobby"), said("lobby")
         store.keep(first, {}, 0.0, 0)

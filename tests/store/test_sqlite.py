@@ -340,6 +340,16 @@ def test_trimming_drops_a_little_at_a_time(opened: Open) -> None:
     assert ids(store.read("tea", 1, 10_000)) == [1]
 
 
+def test_less_can_be_kept_from_now_on(opened: Open) -> None:
+    store = opened()
+    store.keep(said(*["lobby"] * 7), {}, 0.0, WALL)
+    assert store.trim() is False
+    store.bound(0, 0, 3)
+    assert store.trim() is True
+    assert store.trim() is False
+    assert store.oldest_id("lobby") == 5
+
+
 def test_what_was_trimmed_stays_so_and_its_numbers_are_used_up(opened: Open) -> None:
     store = opened(history_keep=1)
     store.keep(said(*["lobby"] * 7), {}, 0.0, WALL)
