@@ -154,7 +154,11 @@ def _listen(
     sockaddr: tuple[str, int, *tuple[int, ...]],
     dual: bool,
 ) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        # A family that this machine does not have, or that we may not use.
+        raise StartError(_cannot_listen(error, to_address(sockaddr))) from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         set_up(sock)
