@@ -30,7 +30,8 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 
 MAX_UNFINISHED = 256
-"""Connections that have not said a good hello yet, beside the members."""
+"""Connections that have not said a good hello yet: of one address, and of all where no
+seat is free.  Those whose guess of a password waits are never more."""
 MAX_CLOSING = 256
 """Connections that have had their last frame and are waited for."""
 HELLO_OUTPUT = 8 * KIB

@@ -51,6 +51,7 @@ from chatroom.server.parts import (
     open_store,
     shown_changed,
 )
+from chatroom.server.places import Places
 from chatroom.server.rate import Bucket
 from chatroom.server.reload import reload
 from chatroom.server.show import Show
@@ -132,7 +133,9 @@ class Server:
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
-        self._unfinished: dict[Connection, None] = {}
+        self._unfinished: Places[Connection] = Places()
+        self._guessing: Places[Connection] = Places()
+        """Those of them whose guess of a password waits for its answer."""
         self._closing: dict[Connection, None] = {}
         self._listeners: list[Listener] = []
         self._has_heir = False
@@ -195,32 +198,34 @@ class Server:
             return
         connection = Connection(self, sock, address)
         self.connections[connection] = None
-        self._unfinished[connection] = None
+        here = self._unfinished.add(connection)
         self.totals.clients += 1
         connection.note("info", "connect")
-        if len(self._unfinished) > MAX_UNFINISHED:
-            self._drop_unfinished()
+        most = self.settings.max_clients_per_ip
+        if most and here > max(most, MAX_UNFINISHED):
+            self._drop_unfinished(self._unfinished.oldest_at(connection.address))
+        elif self._is_crowded():
+            self._drop_unfinished(self._unfinished.oldest_of_greediest())
 
-    def _drop_unfinished(self) -> None:
-        """Too many have not said hello: the oldest of the greediest address goes.
+    def _is_crowded(self) -> bool:
+        """Tell whether more are unfinished than there are seats free, and some more."""
+        seats = self.settings.max_clients
+        if not seats or len(self._unfinished) <= MAX_UNFINISHED:
+            return False
+        return len(self.connections) - len(self._closing) > seats + MAX_UNFINISHED
 
-        So a crowd that never speaks keeps out nobody but itself.
-        """
-        counts: dict[str, int] = {}
-        for connection in self._unfinished:
-            counts[connection.address] = counts.get(connection.address, 0) + 1
-        greediest = max(counts, key=counts.__getitem__)
-        oldest = next(c for c in self._unfinished if c.address == greediest)
+    def _drop_unfinished(self, connection: Connection) -> None:
+        """Too many are not in yet: *connection* has to go."""
         text = "too many connections have not said hello"
         # At once: one that lingered would hold its descriptor all the same.
-        oldest.turn_out("full", text)
-        self._drop(oldest, "unfinished", text)
+        connection.turn_out("full", text)
+        self._drop(connection, "unfinished", text)
 
     def _close(self, connection: Connection) -> None:
         """End *connection* in good order; of too many such, the oldest at once."""
         connection.say_goodbye(GOING_AWAY if self._stopping else NORMAL)
         connection.transport.close()
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing[connection] = None
         if len(self._closing) > MAX_CLOSING and not self._stopping:
             oldest = next(iter(self._closing))
@@ -228,13 +233,31 @@ class Server:
 
     def _drop(self, connection: Connection, cause: str, text: str) -> None:
         """End *connection* now, and let its place be free at once."""
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing.pop(connection, None)
         connection.drop(cause, text)
 
+    def _has_no_place(self, connection: Connection) -> None:
+        """*connection* is not on its way in any more."""
+        self._unfinished.discard(connection)
+        self._guessing.discard(connection)
+
+    def guess_waits(self, connection: Connection) -> None:
+        """A password that *connection* has tried is not answered yet.
+
+        However many addresses guess together, no more of them are at it at a time.
+        """
+        self._guessing.add(connection)
+        if len(self._guessing) > MAX_UNFINISHED:
+            self._drop_unfinished(self._guessing.oldest_of_greediest())
+
+    def guess_answered(self, connection: Connection) -> None:
+        """The answer comes."""
+        self._guessing.discard(connection)
+
     def welcomed(self, connection: Connection) -> None:
         """The hello of *connection* was accepted."""
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         if self._stopping:
             # With its session it comes back to the next server by itself.
             self._dismiss_all()
@@ -242,7 +265,7 @@ class Server:
     def forget(self, connection: Connection) -> None:
         """*connection* is over."""
         self.connections.pop(connection, None)
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing.pop(connection, None)
         if self._stopping and not self.connections:
             self.loop.stop()

@@ -18,8 +18,10 @@ PACE = 5.0
 """Seconds between two texts of a member: they are 200 a second of all together."""
 
 
-def restarted(clients: int, *, lend: bool = True) -> Figures:
-    """Let so many chat through a restart; without *lend* the port goes, too."""
+def restarted(
+    clients: int, *, lend: bool = True, tls: bool = False, pause: float = 0.0
+) -> Figures:
+    """Let so many chat through a restart; see ``through_restart`` for the rest."""
     raise_descriptor_limit(2 * clients)
     cores = two_cores()
     before = os.sched_getaffinity(0) if cores is not None else set()
@@ -38,6 +40,8 @@ def restarted(clients: int, *, lend: bool = True) -> Figures:
                 rooms=max(1, clients // ROOM),
                 pace=PACE,
                 lend=lend,
+                tls=tls,
+                pause=pause,
                 begin=begin,
             )
     except AssertionError as error:

@@ -314,6 +314,7 @@ def restart(effort: Effort) -> list[Line]:
     """Measure how 1000 members come through a restart, on a port that stays."""
     runs = [restarted(1000) for _ in range(effort.rounds)]
     alone = restarted(1000, lend=False)
+    secret = restarted(1000, tls=True, pause=2.0)
     said = sum(run.said for run in runs)
     away = sum(run.said_away for run in runs)
     tries = max(len(run.attempts) / run.clients for run in runs)
@@ -332,7 +333,11 @@ def restart(effort: Effort) -> list[Line]:
         Line("attempts in the busiest second", f"{second:,}"),
         at_most("of all, in the busiest 0.1 s", 100 * max(shares), 25.0, " %"),
         *(Line(f"attempts, from {when} on", n) for when, n in runs[-1].histogram()),
-        Line("all are back, without a port that stays", f"{alone.back:.2f} s"),
+        at_most("TLS, no server for 2 s: lost", len(secret.lost), 0),
+        at_most("doubled", len(secret.doubled), 0),
+        at_most("turned away", secret.turned_away, 0),
+        at_most("all are back after", secret.back, 10.0, " s"),
+        Line("all are back, on a port that goes", f"{alone.back:.2f} s"),
         Line("attempts a member", f"{len(alone.attempts) / alone.clients:.2f}"),
     ]
 

@@ -28,12 +28,14 @@ from chatroom.client.frames import Fields
 from chatroom.client.lines import Line
 from chatroom.client.options import Options
 from chatroom.client.render import JsonRenderer, Shown
+from chatroom.client.security import Security, make_security
 from chatroom.client.session import Session
 from chatroom.client.status import Status
 from chatroom.errors import ChatroomError
 from chatroom.net.loop import Loop
 from tests.support.manager import Manager
 from tests.support.server import Server
+from tests.support.tls import CERT, KEY
 
 PATIENCE = 60.0
 """Seconds for whatever is waited for; far more than anything may take."""
@@ -97,7 +99,14 @@ class NoFace:
 class Regular(Client):
     """One member of the crowd."""
 
-    def __init__(self, loop: Loop, address: tuple[str, int], nick: str, room: str):
+    def __init__(
+        self,
+        loop: Loop,
+        address: tuple[str, int],
+        nick: str,
+        room: str,
+        security: Security | None = None,
+    ) -> None:
         host, port = address
         self.loop = loop
         self.memory = Memory()
@@ -113,6 +122,7 @@ class Regular(Client):
             Options(host, port, nick=nick, room=room, give_up=PATIENCE),
             [(socket.AF_INET, address)],
             self.memory,
+            security=security,
         )
         self.face = NoFace()
         self.over = False
@@ -214,13 +224,20 @@ class Figures:
 class Crowd:
     """All of them, and the loop that they share."""
 
-    def __init__(self, address: tuple[str, int], rooms: int, pace: float) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        rooms: int,
+        pace: float,
+        security: Security | None = None,
+    ) -> None:
         self.loop = Loop(time.monotonic)
         self.loop.on_error = self._failed
         self.members: list[Regular] = []
         self.talking = False
         self._address = address
         self._rooms = rooms
+        self._security = security
         self._pace = pace
         """Seconds between two texts of one of them, on the average."""
         self._chance = random.Random(2428)
@@ -242,7 +259,7 @@ class Crowd:
         """Let one more come in, who talks while that is asked for."""
         number = len(self.members)
         room = f"room-{number % self._rooms}"
-        one = Regular(self.loop, self._address, f"m{number}", room)
+        one = Regular(self.loop, self._address, f"m{number}", room, self._security)
         self.members.append(one)
         one.start()
         self._later(one)
@@ -298,23 +315,26 @@ def through_restart(
     before: float = 2.0,
     after: float = 2.0,
     lend: bool = True,
+    tls: bool = False,
     pause: float = 0.0,
     begin: Callable[[Server], None] = lambda _: None,
 ) -> Figures:
     """Let *clients* chat in *rooms*, each every *pace* seconds, through a restart.
 
     *before* and *after* it they chat for so many seconds, and between the two servers
-    there is a *pause*.  Without *lend* the port is the server's own, and nobody comes
-    for the first time while there is none.  *begin* is called with each server when it
-    was started.
+    there is a *pause*; with *tls* all of it is secret.  Without *lend* the port is the
+    server's own, and nobody comes for the first time while there is none.  *begin* is
+    called with each server when it was started.
     """
     history = folder / "history.db"
-    options = (
-        *("--history", str(history), "--log-level", "warning"),
-        *("--max-clients-per-ip", "0"),
-    )
+    options = ["--history", str(history), "--log-level", "warning"]
+    options += ["--max-clients-per-ip", "0"]
+    security = None
+    if tls:
+        options += ["--tls-cert", CERT, "--tls-key", KEY]
+        security = make_security(Options(tls=True, tls_ca=CERT))
     with Manager(folder, lend=lend) as manager:
-        crowd = Crowd(manager.address, rooms, pace)
+        crowd = Crowd(manager.address, rooms, pace, security)
         try:
             server = manager.start(*options)
             begin(server)

@@ -228,10 +228,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_of_too_many_unfinished_the_oldest_of_the_greediest_goes(
-    world: World, few: int
+    start: Start, few: int
 ) -> None:
+    """Too many are more than there are seats free, and those few."""
+    world = start(max_clients=4)
+    world.join("ann")
     modest = world.connect("192.0.2.1")
-    greedy = [world.connect("192.0.2.2") for _ in range(few - 1)]
+    greedy = [world.connect("192.0.2.2") for _ in range(few + 2)]
     world.settle()
     assert not any(client.ended for client in greedy)
     newest = world.connect("192.0.2.3")
@@ -242,18 +245,48 @@ def test_of_too_many_unfinished_the_oldest_of_the_greediest_goes(
     for client in (modest, newest, *greedy[1:]):
         assert client.frames() == []
         assert not client.ended
+    for client in (modest, newest, greedy[1]):
         client.send("hello", version=1)
         world.settle()
         assert kinds(client.frames())[:2] == ["welcome", "room"]
 
 
-def test_an_ipv6_network_is_one_address_there(world: World, few: int) -> None:
+def test_an_ipv6_network_is_one_address_there(start: Start, few: int) -> None:
+    world = start(max_clients=1)
     modest = world.connect("192.0.2.1")
-    greedy = [world.connect(f"2001:db8::{number}") for number in range(few - 1)]
+    greedy = [world.connect(f"2001:db8::{number}") for number in range(few)]
     world.connect("192.0.2.3")
     world.settle()
     assert not modest.ended
     assert greedy[0].ended
+
+
+def test_a_crowd_may_be_unfinished_as_long_as_there_are_seats(
+    start: Start, few: int
+) -> None:
+    """As after a restart, when each of them needs some round trips for TLS."""
+    world = start(max_clients=40)
+    crowd = [world.connect(f"192.0.2.{number}") for number in range(40 + few)]
+    world.settle()
+    assert not any(client.ended for client in crowd)
+
+
+def test_an_address_has_no_more_unfinished_than_it_may_have_members(
+    start: Start, few: int
+) -> None:
+    world = start(max_clients_per_ip=few + 1)
+    crowd = [world.connect() for _ in range(few + 2)]
+    world.settle()
+    assert [client.ended for client in crowd] == [True] + [False] * (few + 1)
+
+
+def test_where_addresses_do_not_count_it_may_have_them_all(
+    start: Start, few: int
+) -> None:
+    world = start(max_clients=40, max_clients_per_ip=0)
+    crowd = [world.connect() for _ in range(41 + few)]
+    world.settle()
+    assert [client.ended for client in crowd] == [True] + [False] * (40 + few)
 
 
 def test_members_are_not_unfinished(world: World, few: int) -> None:
