@@ -26,6 +26,12 @@ def test_it_has_every_option_of_help_and_no_other() -> None:
     assert len(SET + UNSET) == len(options)
 
 
+def test_the_page_on_operating_says_what_waits() -> None:
+    page = (PATH.parent / "operations.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `warning reload`, .*$", page, re.MULTILINE)
+    assert set(re.findall("`([a-z-]+)`", row)) == AT_START
+
+
 def test_it_sets_exactly_the_defaults() -> None:
     line = CommandLine(["--config", str(PATH)])
     assert line.read() == Settings()

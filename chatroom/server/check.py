@@ -57,9 +57,11 @@ def _as_toml(settings: Settings, f: Field[Any]) -> str:
         return f"#{name}: {f.metadata['shown']}"
     if isinstance(value, tuple):
         return f"{name} = [{', '.join(map(_quoted, value))}]"
+    if isinstance(value, str):
+        return f"{name} = {_quoted(value)}"
     text = shown(settings, f.name)
-    is_number = not isinstance(value, str) and text[-1:].isdigit()
-    return f"{name} = {text if is_number else _quoted(text)}"
+    # A size with a unit is a string too.
+    return f"{name} = {text if text[-1].isdigit() else _quoted(text)}"
 
 
 def _quoted(text: str) -> str:

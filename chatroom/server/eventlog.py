@@ -167,6 +167,8 @@ class Sink:
         self._descriptor = descriptor
         self._pending = bytearray()
         self._dropped = 0
+        self._notices: list[tuple[int, int]] = []
+        """Where in what is pending each notice ends, and how many lines it tells of."""
         self._in_line = False
         """Whether the last line was written in part: its rest has to follow."""
         self._write = self._choose()
@@ -181,6 +183,7 @@ class Sink:
             return
         if self._dropped:
             self._pending += notice(self._dropped)
+            self._notices.append((len(self._pending), self._dropped))
             self._dropped = 0
         self._pending += data
 
@@ -198,6 +201,9 @@ class Sink:
                 return True
             self._in_line = self._pending[written - 1] != NEWLINE
             del self._pending[:written]
+            if self._notices:
+                left = ((end - written, count) for end, count in self._notices)
+                self._notices = [(end, count) for end, count in left if end > 0]
         return False
 
     def take_over(self, old: Sink) -> None:
@@ -208,8 +214,9 @@ class Sink:
         mine, other = os.fstat(self._descriptor), os.fstat(old._descriptor)
         if os.path.samestat(mine, other):
             self._pending, self._in_line = old._pending, old._in_line
+            self._notices = old._notices
         else:
-            self._dropped += old._pending.count(b"\n")
+            old._drop_from(0)
         self._dropped += old._dropped
 
     def close(self) -> None:
@@ -220,9 +227,16 @@ class Sink:
 
     def _drop_pending(self) -> None:
         """Closed, full, failing: the room goes on, and the lines are counted."""
-        rest = self._pending.find(b"\n") + 1 if self._in_line else 0
-        self._dropped += self._pending.count(b"\n", rest)
-        del self._pending[rest:]
+        self._drop_from(self._pending.find(b"\n") + 1 if self._in_line else 0)
+
+    def _drop_from(self, start: int) -> None:
+        """Drop what is pending from *start* on, and count it."""
+        self._dropped += self._pending.count(b"\n", start)
+        # A notice is no line of its own, but those that it was to tell of are.
+        lost = [count - 1 for end, count in self._notices if end > start]
+        self._dropped += sum(lost)
+        self._notices = [notice for notice in self._notices if notice[0] <= start]
+        del self._pending[start:]
 
     def _choose(self) -> Callable[[bytearray], int]:
         mode = os.fstat(self._descriptor).st_mode

@@ -93,10 +93,12 @@ def _apply(server: Server, loaded: _Loaded) -> None:
     server.hold_to(parts)
     server.chat.set_rules(parts.rules, now)
     server.store.bound(settings.keep, settings.keep_bytes, settings.history_keep)
-    rooms = list(server.chat.rooms.values())
-    for room in rooms:
-        room.log.bound(settings.keep, settings.keep_bytes)
-    _drop_old(server, rooms)
+    bounds = settings.keep, settings.keep_bytes
+    if bounds != (before.settings.keep, before.settings.keep_bytes):
+        rooms = list(server.chat.rooms.values())
+        for room in rooms:
+            room.log.bound(*bounds)
+        _drop_old(server, rooms)
     server.start_trimming()
     connections = list(server.connections)
     for number, connection in enumerate(connections):

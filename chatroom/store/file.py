@@ -123,10 +123,7 @@ def take_lock(path: str) -> int:
         try:
             lock = os.open(name, flags, 0o600)
         except OSError as error:
-            raise StartError(
-                f"{shown(path)} cannot be used: no {shown(os.path.basename(name))} "
-                f"can be written beside it ({error.strerror}); see the folder's rights"
-            ) from None
+            raise _no_lock(path, error.strerror) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Who lets go of it removes it, perhaps just now: then it holds nothing.
@@ -146,6 +143,14 @@ def take_lock(path: str) -> int:
                 "put it on a disk of this machine"
             ) from None
         os.close(lock)
+
+
+def _no_lock(path: str, why: str | None) -> StartError:
+    name = f"{os.path.basename(path)}.lock"
+    return StartError(
+        f"{shown(path)} cannot be used: no {shown(name)} can be written beside it "
+        f"({why}); see the folder's rights"
+    )
 
 
 def drop_lock(path: str, lock: int) -> None:
@@ -221,6 +226,10 @@ def examine(path: str) -> None:
     that only a writer can put right is looked at no closer than by its header.
     """
     real = resolve(path)
+    if not os.path.exists(f"{real}.lock"):
+        rights, effective = os.W_OK | os.X_OK, os.access in os.supports_effective_ids
+        if not os.access(os.path.dirname(real), rights, effective_ids=effective):
+            raise _no_lock(real, os.strerror(errno.EACCES))
     try:
         if refuse_foreign(real):
             os.close(os.open(real, os.O_RDWR | os.O_CLOEXEC))
@@ -228,8 +237,6 @@ def examine(path: str) -> None:
                 _check(real)
         else:
             _refuse_orphan(real)
-        if not os.access(os.path.dirname(real), os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise _cannot_write(path, error) from None
     except (sqlite3.Error, ValueError, TypeError) as error:

@@ -11,6 +11,7 @@ import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -340,6 +341,56 @@ def test_after_a_full_disk_lines_are_whole_again(
         assert len(lines) == 6
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["take", "wait", "fail", "part"])),
+        max_size=40,
+    ),
+    st.integers(1, 120),
+)
+def test_every_line_is_written_or_counted(
+    steps: list[tuple[int, str]], part: int
+) -> None:
+    """Whatever the descriptor does, and how often: the counts are not lost either."""
+    out = bytearray()
+    how = "take"
+
+    def write(data: bytearray) -> int:
+        nonlocal how
+        if how == "wait":
+            raise BlockingIOError(errno.EAGAIN, "")
+        if how == "fail":
+            raise OSError(errno.ENOSPC, "")
+        size = len(data) if how == "take" else min(part, len(data))
+        if how == "part":
+            how = "fail"
+        out.extend(data[:size])
+        return size
+
+    with mock.patch("chatroom.server.eventlog.LOG_BACKLOG", 400):
+        sink = Sink(os.open(os.devnull, os.O_WRONLY))
+        vars(sink)["_write"] = write
+        log = EventLog(clock=lambda: WALL)
+        log.add_sink(sink)
+        sent = 0
+        for lines, step in steps:
+            how = step
+            for _ in range(lines):
+                log.event("info", "x", n=sent)
+                sent += 1
+            log.flush()
+        how = "take"
+        log.flush()
+        log.event("info", "last")
+        log.close()
+    *lines_, last = out.decode().splitlines()
+    assert last == f"{STAMP} info last"
+    counted = [int(parse_text(line)[1].get("lines", 0)) for line in lines_]
+    numbers = [int(parse_text(line)[1]["n"]) for line in lines_ if " x " in line]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + sum(counted) == sent
+
+
 def test_a_socket_is_a_sink_too() -> None:
     near, far = socket.socketpair()
     log = EventLog(clock=lambda: WALL)
@@ -546,6 +597,35 @@ def test_a_fifo_that_is_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None
     os.close(reader)
     lines = got.decode().splitlines()
     assert [parse_text(line)[1]["n"] for line in lines] == [str(n) for n in range(sent)]
+
+
+def test_what_was_noted_before_is_in_the_old_file(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink(str(one)))
+    log.event("info", "before")
+    log.set_file(open_sink(str(two)))
+    log.event("info", "after")
+    log.close()
+    assert one.read_text() == f"{STAMP} info before\n"
+    assert two.read_text() == f"{STAMP} info after\n"
+
+
+def test_what_a_full_disk_did_not_take_is_told_by_the_next_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink("/dev/full"))
+    for number in range(3):
+        log.event("info", "x", n=number)
+        log.flush()
+    log.set_file(open_sink(str(path)))
+    log.event("info", "after")
+    log.close()
+    dropped, after = path.read_text().splitlines()
+    assert parse_text(dropped)[1]["lines"] == "3"
+    assert after.split()[2] == "after"
 
 
 def test_what_an_old_file_did_not_take_is_counted_in_the_new_one(

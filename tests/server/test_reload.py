@@ -288,6 +288,17 @@ def test_who_was_slowed_goes_on_at_the_new_rate(start: Start) -> None:
     assert len(texts(ann.frames())) == 8
 
 
+def test_who_was_slowed_by_his_bytes_goes_on_too(start: Start) -> None:
+    world = start(rate=1024.0, burst=1024, rate_bytes=4, burst_bytes=256)
+    ann = world.join("ann")
+    ann.send_raw(encode("say", text="x" * 200) * 3)
+    world.settle()
+    assert len(texts(ann.frames())) < 3
+    change(world, rate_bytes=8192)
+    world.advance(0.25)
+    assert len(texts(ann.frames())) == 2
+
+
 def test_who_was_slowed_goes_on_where_there_is_no_rate(start: Start) -> None:
     world = start(**SLOW)
     ann = world.join("ann")

@@ -90,17 +90,36 @@ def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
 
 
 def refusal(path: Path | str) -> str:
-    """Return why *path* is refused; it is untouched, and is told in one line."""
+    """Return why *path* is refused; it is untouched, and is told in one line.
+
+    Whoever asks beforehand is told the same, or nothing, where only a try can tell.
+    """
     folder = Path(path).parent
     before = snapshot(folder) if folder.is_dir() else None
+    examined = examination(path)
     with pytest.raises(StartError) as caught:
         SqliteStore(str(path), "one")
     if before is not None:
         assert snapshot(folder) == before
     line = str(caught.value)
     assert line.isprintable()
+    assert examined in ("", line)
     assert Path(path).name[:20] in line
     return line
+
+
+def examination(path: Path | str) -> str:
+    """Return what is said about *path* beforehand; nothing is touched by that."""
+    folder = Path(path).parent
+    before = snapshot(folder) if folder.is_dir() else None
+    try:
+        file.examine(str(path))
+    except StartError as error:
+        return str(error)
+    finally:
+        if before is not None:
+            assert snapshot(folder) == before
+    return ""
 
 
 @pytest.fixture
@@ -122,6 +141,56 @@ def as_nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+# -- asking beforehand -----------------------------------------------------------
+
+
+def test_one_that_is_not_there_could_be_made(path: Path) -> None:
+    assert examination(path) == ""
+    path.touch()
+    assert examination(path) == ""
+
+
+def test_a_sound_one_is_sound_at_rest_and_in_use(path: Path) -> None:
+    make(path)
+    assert examination(path) == ""
+    with closing(SqliteStore(str(path), "two")):
+        assert examination(path) == ""
+
+
+def test_after_a_crash_nothing_is_made_beside_it(path: Path) -> None:
+    make(path)
+    leave_open(path)
+    assert examination(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no database, but a text that is long enough for a header" * 3, "no history"),
+        (b"SQLite format 3\0" + bytes(200), "another program"),
+    ],
+)
+def test_what_is_none_is_told_beforehand(path: Path, content: bytes, why: str) -> None:
+    path.write_bytes(content)
+    assert why.replace("no history", "is not a history") in examination(path)
+
+
+def test_damage_and_a_newer_one_are_told_beforehand(path: Path) -> None:
+    make(path)
+    by_hand(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    assert "newer chatroom" in examination(path)
+    by_hand(path, f"PRAGMA user_version = {SCHEMA_VERSION}", "DELETE FROM meta")
+    assert "damaged" in examination(path)
+
+
+def test_where_it_could_not_be_is_told_beforehand(common: Path) -> None:
+    assert "there is no folder" in examination(common / "none" / "history.db")
+    assert "is a directory" in examination(common)
+    os.chmod(common, 0o555)
+    with as_nobody():
+        assert "Permission denied" in examination(common / "history.db")
 
 
 # -- making one ------------------------------------------------------------------
