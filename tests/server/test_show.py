@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,8 @@ def test_a_trim_that_fails_is_written_down_once(
         return outcome
 
     monkeypatch.setattr(world.server.store, "trim", trim)
+    kept = replace(world.server.settings, history_keep=9)
+    monkeypatch.setattr(world.server, "settings", kept)
     world.server._trim()
     world.advance(3.5 * TRIM_INTERVAL)
     assert not outcomes
