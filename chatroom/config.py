@@ -30,7 +30,8 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 
 MAX_UNFINISHED = 256
-"""Connections that have not said a good hello yet, beside the members."""
+"""Connections that have not said a good hello yet: of one address, and of all where no
+seat is free.  Those whose guess of a password waits are never more."""
 MAX_CLOSING = 256
 """Connections that have had their last frame and are waited for."""
 HELLO_OUTPUT = 8 * KIB
@@ -41,6 +42,9 @@ EOF_GRACE = 5.0
 """Seconds for which input that came before a half-close is still judged."""
 STOP_GRACE = 5.0
 """Seconds in which last frames are flushed at a stop."""
+TAKEOVER_GRACE = 1.0
+"""Seconds in which who had just connected may still say hello, where another server
+takes over: with the session that it gets it comes back.  A few round trips."""
 MAX_KEPT = 256 * MIB
 """Bytes of messages held in memory of all rooms, or of one where it may have more:
 else a thousand rooms, which a few may fill, were 16 GiB."""

@@ -5,8 +5,9 @@
 
 Start: log, descriptors, listeners, then the line on stdout.  Stop (SIGTERM, SIGINT):
 listeners closed, everybody told, output flushed for a bounded time; a second signal
-ends it at once.  SIGHUP reads everything anew (``reload.py``), and stops a server whose
-terminal was closed.
+ends it at once.  Where the listening sockets are lent to us (socket activation), who
+comes meanwhile waits in them for the next server.  SIGHUP reads everything anew
+(``reload.py``), and stops a server whose terminal was closed.
 """
 
 from __future__ import annotations
@@ -20,11 +21,17 @@ import traceback
 from typing import TYPE_CHECKING
 
 from chatroom import __version__
-from chatroom.config import MAX_CLOSING, MAX_UNFINISHED, STOP_GRACE
+from chatroom.config import (
+    MAX_CLOSING,
+    MAX_UNFINISHED,
+    STOP_GRACE,
+    TAKEOVER_GRACE,
+)
 from chatroom.core.chat import Chat
 from chatroom.core.log import level_down
 from chatroom.core.messages import Ping
 from chatroom.errors import StoreError
+from chatroom.net.activation import take_sockets
 from chatroom.net.address import Address, show
 from chatroom.net.buffers import OutputPool
 from chatroom.net.listener import Listener, open_listeners
@@ -33,6 +40,7 @@ from chatroom.server.connection import Connection
 from chatroom.server.eventlog import EventLog, Sink, open_sink
 from chatroom.server.guard import Guard
 from chatroom.server.metrics import exposition
+from chatroom.server.notify import Notifier
 from chatroom.server.parts import (
     Parts,
     doubts,
@@ -43,6 +51,7 @@ from chatroom.server.parts import (
     open_store,
     shown_changed,
 )
+from chatroom.server.places import Places
 from chatroom.server.rate import Bucket
 from chatroom.server.reload import reload
 from chatroom.server.show import Show
@@ -51,7 +60,7 @@ from chatroom.wire.websocket import GOING_AWAY, NORMAL
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
     from chatroom.config import Settings
     from chatroom.store import Store
@@ -86,9 +95,16 @@ class Server:
         log: EventLog,
         read: Callable[[], Settings],
         store: Store | None = None,
+        environ: MutableMapping[str, str] | None = None,
     ) -> None:
         self.loop = loop
         self.log = log
+        self.manager = Notifier(
+            loop,
+            lambda text: log.event("warning", "manager", text=text),
+            environ if environ is not None else {},
+            os.getpid(),
+        )
         self.read = read
         self.pool = OutputPool()
         self.guard = Guard()
@@ -121,9 +137,13 @@ class Server:
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
-        self._unfinished: dict[Connection, None] = {}
+        self._unfinished: Places[Connection] = Places()
+        self._guessing: Places[Connection] = Places()
+        """Those of them whose guess of a password waits for its answer."""
         self._closing: dict[Connection, None] = {}
         self._listeners: list[Listener] = []
+        self._has_heir = False
+        """Whether another server goes on with our listening sockets."""
         self._count_timer: Timer | None = None
         self._log_timer: Timer | None = None
         self._over_total = False
@@ -154,8 +174,15 @@ class Server:
 
     # -- connections ----------------------------------------------------------
 
-    def listen(self, sockets: list[socket.socket]) -> list[Address]:
-        """Accept on *sockets*; return their addresses."""
+    def listen(
+        self, sockets: list[socket.socket], *, lent: bool = False
+    ) -> list[Address]:
+        """Accept on *sockets*; return their addresses.
+
+        Those that are *lent* to us are held by somebody else, too, who hands them to
+        the next server.
+        """
+        self._has_heir = lent
         for sock in sockets:
             self._listeners.append(
                 Listener(
@@ -175,32 +202,34 @@ class Server:
             return
         connection = Connection(self, sock, address)
         self.connections[connection] = None
-        self._unfinished[connection] = None
+        here = self._unfinished.add(connection)
         self.totals.clients += 1
         connection.note("info", "connect")
-        if len(self._unfinished) > MAX_UNFINISHED:
-            self._drop_unfinished()
+        most = self.settings.max_clients_per_ip
+        if most and here > max(most, MAX_UNFINISHED):
+            self._drop_unfinished(self._unfinished.oldest_at(connection.address))
+        elif self._is_crowded():
+            self._drop_unfinished(self._unfinished.oldest_of_greediest())
 
-    def _drop_unfinished(self) -> None:
-        """Too many have not said hello: the oldest of the greediest address goes.
+    def _is_crowded(self) -> bool:
+        """Tell whether more are unfinished than there are seats free, and some more."""
+        seats = self.settings.max_clients
+        if not seats or len(self._unfinished) <= MAX_UNFINISHED:
+            return False
+        return len(self.connections) - len(self._closing) > seats + MAX_UNFINISHED
 
-        So a crowd that never speaks keeps out nobody but itself.
-        """
-        counts: dict[str, int] = {}
-        for connection in self._unfinished:
-            counts[connection.address] = counts.get(connection.address, 0) + 1
-        greediest = max(counts, key=counts.__getitem__)
-        oldest = next(c for c in self._unfinished if c.address == greediest)
+    def _drop_unfinished(self, connection: Connection) -> None:
+        """Too many are not in yet: *connection* has to go."""
         text = "too many connections have not said hello"
         # At once: one that lingered would hold its descriptor all the same.
-        oldest.turn_out("full", text)
-        self._drop(oldest, "unfinished", text)
+        connection.turn_out("full", text)
+        self._drop(connection, "unfinished", text)
 
     def _close(self, connection: Connection) -> None:
         """End *connection* in good order; of too many such, the oldest at once."""
         connection.say_goodbye(GOING_AWAY if self._stopping else NORMAL)
         connection.transport.close()
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing[connection] = None
         if len(self._closing) > MAX_CLOSING and not self._stopping:
             oldest = next(iter(self._closing))
@@ -208,18 +237,39 @@ class Server:
 
     def _drop(self, connection: Connection, cause: str, text: str) -> None:
         """End *connection* now, and let its place be free at once."""
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing.pop(connection, None)
         connection.drop(cause, text)
 
+    def _has_no_place(self, connection: Connection) -> None:
+        """*connection* is not on its way in any more."""
+        self._unfinished.discard(connection)
+        self._guessing.discard(connection)
+
+    def guess_waits(self, connection: Connection) -> None:
+        """A password that *connection* has tried is not answered yet.
+
+        However many addresses guess together, no more of them are at it at a time.
+        """
+        self._guessing.add(connection)
+        if len(self._guessing) > MAX_UNFINISHED:
+            self._drop_unfinished(self._guessing.oldest_of_greediest())
+
+    def guess_answered(self, connection: Connection) -> None:
+        """The answer comes."""
+        self._guessing.discard(connection)
+
     def welcomed(self, connection: Connection) -> None:
         """The hello of *connection* was accepted."""
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
+        if self._stopping:
+            # With its session it comes back to the next server by itself.
+            self._dismiss_all()
 
     def forget(self, connection: Connection) -> None:
         """*connection* is over."""
         self.connections.pop(connection, None)
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing.pop(connection, None)
         if self._stopping and not self.connections:
             self.loop.stop()
@@ -310,7 +360,9 @@ class Server:
         """Let the process's signals reach the loop."""
         self.loop.on_signal(signal.SIGTERM, self.stop)
         self.loop.on_signal(signal.SIGINT, self.stop)
-        self.loop.on_signal(signal.SIGHUP, self._hung_up)
+        self.loop.on_signal(
+            signal.SIGHUP, lambda: self.manager.reloading(self._hung_up)
+        )
         self.loop.on_signal(signal.SIGCONT, self._continued)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             # Nothing is meant by them, and their default is to kill.
@@ -322,15 +374,30 @@ class Server:
             self.loop.stop()
             return
         self._stopping = True
+        self.manager.stopping()
         for listener in self._listeners:
             listener.close()
-        text = "the server is going down; come back in a while"
-        self.chat.dismiss_all("shutdown", text, self.loop.now)
-        for connection in list(self._unfinished):
-            connection.transport.abort("shutdown")
+        self._dismiss_all()
+        if self._has_heir:
+            # They have been let in, so to say, and are not to find the door shut.
+            self.loop.call_later(TAKEOVER_GRACE, self._abort_unfinished)
+        else:
+            self._abort_unfinished()
         if not self.connections:
             self.loop.stop()
         self.loop.call_later(STOP_GRACE, self.loop.stop)
+
+    def _dismiss_all(self) -> None:
+        text = "the server is going down; come back in a while"
+        self.chat.dismiss_all("shutdown", text, self.loop.now)
+
+    def _abort_unfinished(self) -> None:
+        for connection in list(self._unfinished):
+            connection.transport.abort("shutdown")
+
+    def status(self) -> str:
+        """Return in a few words how it stands."""
+        return f"members: {len(self.chat.nicks)}, rooms: {len(self.chat.rooms)}"
 
     def log_start(self, addresses: list[Address]) -> None:
         """Write down what has started, and by what rules."""
@@ -370,6 +437,7 @@ class Server:
             connection.transport.abort("shutdown")
         if self._trim_timer is not None:
             self._trim_timer.cancel()
+        self.manager.close()
         self.loop.tick(0)
         self.loop.tick(0)
         self.store.close()
@@ -408,17 +476,19 @@ def _run(settings: Settings, log: EventLog, read: Callable[[], Settings]) -> int
         log.event("warning", "limits", text=text)
     loop = Loop(time.monotonic)
     try:
-        server = Server(settings, loop, log, read)
+        server = Server(settings, loop, log, read, environ=os.environ)
         try:
-            sockets = open_listeners(list(settings.host), settings.port)
+            lent = take_sockets(os.environ, os.getpid())
+            sockets = lent or open_listeners(list(settings.host), settings.port)
         except BaseException:
             server.close()
             raise
         server.install_signals()
-        addresses = server.listen(sockets)
+        addresses = server.listen(sockets, lent=bool(lent))
         server.log_start(addresses)
         server.log_doubts()
         log.flush()
+        server.manager.started(server.status)
         for address in addresses:
             _say(f"listening on {show(address)}")
         loop.run()

@@ -373,6 +373,8 @@ class Connection(Peer):
         """Tell whether *request* is a guess, and it is not its time to be answered."""
         server, chat = self._server, self._server.chat
         waited, self._waiting = self._waiting is not None, None
+        if waited:
+            server.guess_answered(self)
         if self._guessed or not chat.is_guess(self, request):
             self._guessed = False
             return False
@@ -390,6 +392,7 @@ class Connection(Peer):
         if self._resume is not None:
             self._resume.cancel()
         self._resume = server.loop.call_at(due, self._go_on)
+        server.guess_waits(self)
         return True
 
     def _throttled(self, now: float) -> bool:
