@@ -392,7 +392,8 @@ class Connection(Peer):
         if self._resume is not None:
             self._resume.cancel()
         self._resume = server.loop.call_at(due, self._go_on)
-        server.guess_waits(self)
+        if self.session is None:
+            server.guess_waits(self)
         return True
 
     def _throttled(self, now: float) -> bool:
