@@ -64,11 +64,9 @@ def _operator_key(argv: Sequence[str]) -> int:
         print(line, flush=True)
     except OSError as error:
         raise StartError(f"the line cannot be written: {error.strerror}") from None
-    print(
-        f"the key of {line.split()[0]}, to be shown with /op: {key}",
-        file=sys.stderr,
-        flush=True,
-    )
+    # A script gets the bare key, a person is told what it is.
+    about = f"the key of {line.split()[0]}, to be shown with /op: "
+    print(about * sys.stderr.isatty() + key, file=sys.stderr, flush=True)
     return 0
 
 
