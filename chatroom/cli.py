@@ -60,6 +60,8 @@ def _operator_key(argv: Sequence[str]) -> int:
         line = entry(nick, key)
     except ValueError as wrong:
         parser.error(f"{nick!a}: {wrong}")
+    if sys.stdout is None or sys.stderr is None:
+        raise StartError("stdout or stderr is closed: the line and its key need both")
     try:
         print(line, flush=True)
     except OSError as error:
