@@ -8,12 +8,8 @@ Must not know: sockets, terminals.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Protocol
 
-from chatroom.client.frames import Fields
+from chatroom.client.command import Chat, Command, Names
 from chatroom.core.moderation import LEAVE_COMMAND
 from chatroom.core.text import MAX_NICK, nick_error, room_error, to_nfc
 
@@ -24,61 +20,6 @@ MAX_MISTYPED = 20
 
 _COMMAND = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
 _TO_AND_TEXT = re.compile(r"(\S+)\s(.*)", re.DOTALL)
-
-
-class Names(Enum):
-    """What the words of a command can be completed to."""
-
-    NONE = auto()
-    NICKS = auto()
-    ROOMS = auto()
-    COMMANDS = auto()
-
-
-class Chat(Protocol):
-    """What a command may do."""
-
-    def say(self, text: str) -> None:
-        """Say *text* to the room."""
-
-    def whisper(self, to: str, text: str) -> None:
-        """Say *text* to one member."""
-
-    def ask(self, frame: Fields) -> None:
-        """Send *frame*, which says nothing to anybody."""
-
-    def search(self, text: str) -> None:
-        """Look for messages of the room that hold all words of *text*."""
-
-    def ignore(self, nick: str) -> None:
-        """Ignore *nick*, or no longer; tell who is ignored where it is empty."""
-
-    def notice(self, text: str) -> None:
-        """Tell one's own user something."""
-
-    def leave(self) -> None:
-        """Leave the chat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command; *run* gets what stands behind its name."""
-
-    name: str
-    usage: str
-    about: str
-    run: Callable[[Chat, str], bool]
-    """Returns whether it was used as it should be."""
-    more: str = ""
-    """What else there is to know of it."""
-    alone: bool = False
-    """Whether it does without a server."""
-    says: Callable[[str], str] | None = None
-    """Returns the text that it says, of what stands behind its name."""
-    first: Names = Names.NONE
-    """What its first word names."""
-    rest: Names = Names.NONE
-    """What the others name."""
 
 
 def name_of(line: str) -> str | None:
