@@ -40,6 +40,12 @@ class Chat(Protocol):
     def ignore(self, nick: str) -> None:
         """Ignore *nick*, or no longer; tell who is ignored where it is empty."""
 
+    def login(self, key: str) -> None:
+        """Show *key*, an operator's; without one, ask one's own user for it."""
+
+    def show_topic(self) -> None:
+        """Tell one's own user the topic of the room."""
+
     def notice(self, text: str) -> None:
         """Tell one's own user something."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from chatroom.client.command import Chat, Command, Names
+from chatroom.client.operator_commands import FOR_ALL, ORDERS, is_login
 from chatroom.core.moderation import LEAVE_COMMAND
 from chatroom.core.text import MAX_NICK, nick_error, room_error, to_nfc
 
@@ -18,13 +19,14 @@ MAX_HISTORY_PAGE = 200
 MAX_MISTYPED = 20
 """Characters of a name up to which one is looked for that is near."""
 
-_COMMAND = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
+_COMMAND = re.compile(r"\s*/(\S*)\s*(.*)", re.DOTALL)
 _TO_AND_TEXT = re.compile(r"(\S+)\s(.*)", re.DOTALL)
 
 
 def name_of(line: str) -> str | None:
     """Return the name of the command that *line* is, or ``None`` for a text."""
-    if not line.startswith("/") or line.startswith("//"):
+    # A key is not said because of a space before it.
+    if line.startswith("//") or not (line.startswith("/") or is_login(line)):
         return None
     return _parts(line)[0]
 
@@ -109,8 +111,9 @@ def _help(chat: Chat, argument: str) -> bool:
         more = f"\n{command.more}" if command.more else ""
         chat.notice(f"{command.usage}: {command.about}{more}")
         return True
-    width = max(len(command.usage) for command in COMMANDS.values())
-    lines = [f"{c.usage:{width}}  {c.about}" for c in COMMANDS.values()]
+    commands = [one for one in COMMANDS.values() if one not in ORDERS]
+    width = max(len(command.usage) for command in commands)
+    lines = [f"{c.usage:{width}}  {c.about}" for c in commands]
     lines.append(f"{'!leave':{width}}  leave, too")
     lines.append(f"{'//text':{width}}  say a text that begins with a slash")
     chat.notice("\n".join(lines))
@@ -300,6 +303,8 @@ COMMANDS = {
             alone=True,
             first=Names.NICKS,
         ),
+        *FOR_ALL,
         Command("quit", "/quit", "leave", _quit, alone=True),
+        *ORDERS,
     )
 }
