@@ -4,7 +4,9 @@ settings of any command are declared and read.
 ``Settings`` is the one list of the server's options, as the client has one of its own:
 a dataclass whose fields are made by ``option`` and ``flag``.  From such a table come
 the command line (``add_options``, ``read_arguments``) and what a settings file may hold
-(``read_settings_file``).  Must not know: what the settings are for.
+(``read_settings_file``).  ``CommandLine`` is what the server was started with: it gives
+the settings as often as it is asked, its file read anew each time.
+Must not know: what the settings are for.
 0 is no limit wherever a number limits something.
 """
 
@@ -25,9 +27,11 @@ from chatroom.errors import StartError, UsageError
 
 KIB = 1024
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 MAX_UNFINISHED = 256
-"""Connections that have not said a good hello yet, beside the members."""
+"""Connections that have not said a good hello yet: of one address, and of all where no
+seat is free.  Those whose guess of a password waits are never more."""
 MAX_CLOSING = 256
 """Connections that have had their last frame and are waited for."""
 HELLO_OUTPUT = 8 * KIB
@@ -38,6 +42,9 @@ EOF_GRACE = 5.0
 """Seconds for which input that came before a half-close is still judged."""
 STOP_GRACE = 5.0
 """Seconds in which last frames are flushed at a stop."""
+TAKEOVER_GRACE = 1.0
+"""Seconds in which who had just connected may still say hello, where another server
+takes over: with the session that it gets it comes back.  A few round trips."""
 MAX_KEPT = 256 * MIB
 """Bytes of messages held in memory of all rooms, or of one where it may have more:
 else a thousand rooms, which a few may fill, were 16 GiB."""
@@ -47,6 +54,8 @@ MAX_SECRET = 1024
 """Bytes of a password, so that a hello holds it."""
 RESERVED_DESCRIPTORS = 64
 """Descriptors kept for listeners, files and what the interpreter opens."""
+MAX_LINES_FILE = MIB
+"""Bytes of an operator file: ten thousand operators."""
 MAX_SETTINGS_FILE = 64 * KIB
 """Bytes of a settings file: every option with a page of reasons."""
 
@@ -104,8 +113,8 @@ def rate(text: str) -> float:
 
 def size(text: str) -> int:
     """Return a size in bytes; ``K``, ``KiB``, ``M``, ``MiB``, ``G`` are understood."""
-    units = {"k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": 1024 * MIB}
-    units |= {"gib": 1024 * MIB, "b": 1}
+    units = {"k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB}
+    units |= {"gib": GIB, "b": 1}
     return int(_scaled(text, units, "a size in bytes, like 64KiB"))
 
 
@@ -263,6 +272,11 @@ class Settings:
     )
     # A file, as a command line is seen by everybody on the machine.
 
+    operator_file: str = option(
+        "", word, "FILE", "operators: a nick and the SHA-256 of a key a line", "none"
+    )
+    # Lines as "chat-server operator-key NICK" makes them; keys are not in it.
+
     web: bool = flag("no page, no WebSocket: this port is for chat-client", on=True)
     # People who install nothing are let in with the same rules.
     web_host: tuple[str, ...] = option(
@@ -286,18 +300,19 @@ class Settings:
         "", str, "FILE", "append the log to this file too; SIGHUP opens it anew", "none"
     )
 
-    def changed(self) -> dict[str, Any]:
-        """Return the settings that are not at their default, by option name."""
-        return {
-            option_name(f.name): getattr(self, f.name)
-            for f in fields(self)
-            if getattr(self, f.name) != f.default
-        }
-
 
 def option_name(name: str) -> str:
     """Return the option of the field *name*: ``max_rooms`` is ``max-rooms``."""
     return name.replace("_", "-")
+
+
+def file_name(f: Field[Any]) -> str:
+    """Return what ``--help`` and a settings file call the option of the field *f*.
+
+    One that is on is called by what turns it off.
+    """
+    name = f.metadata["name"] or option_name(f.name)
+    return f"no-{name}" if f.metadata.get("on") else name
 
 
 class Parser(argparse.ArgumentParser):
@@ -382,26 +397,87 @@ def read_arguments(
     return values
 
 
-def read_settings(argv: Sequence[str] | None = None) -> Settings:
-    """Return the settings that the command line *argv* asks for.
+class CommandLine:
+    """What the server was asked for when it was started.
 
     Raises ``UsageError`` (one line) for what it does not understand; ``--help`` and
     ``--version`` print and raise ``SystemExit(0)``.
     """
-    parser = Parser(
-        prog="chat-server",
-        description="A chat room for a team, a class or a LAN.",
-        epilog="0 is no limit wherever a number limits something.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=version_line())
-    add_options(parser, Settings)
-    settings = Settings(**read_arguments(parser, Settings, argv))
-    if bool(settings.tls_cert) != bool(settings.tls_key):
-        parser.error("--tls-cert and --tls-key go together")
-    if settings.tls_only and not settings.tls_cert:
-        parser.error("--tls-only needs --tls-cert and --tls-key")
-    return settings
+
+    def __init__(self, argv: Sequence[str] | None = None) -> None:
+        parser = Parser(
+            prog="chat-server",
+            description="A chat room for a team, a class or a LAN.",
+            epilog="0 is no limit wherever a number limits something. Every option but "
+            "--config and --check has its place in the settings file, by its own name.",
+            allow_abbrev=False,
+        )
+        parser.add_argument("--version", action="version", version=version_line())
+        parser.add_argument(
+            "--config",
+            type=checked(word),
+            metavar="FILE",
+            help="take settings from this file (TOML); the command line is over it, "
+            "and SIGHUP reads it anew (default: none)",
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            default=None,
+            help="tell what would hold, or what is wrong, and start nothing",
+        )
+        add_options(parser, Settings)
+        given = read_arguments(parser, Settings, argv)
+        self.check: bool = given.pop("check", False)
+        """Whether it is only asked what would hold."""
+        self.file: str | None = given.pop("config", None)
+        self._given = given
+        self._filed: dict[str, Any] = {}
+        self._has_read = False
+
+    def read(self) -> Settings:
+        """Return what holds now: the command line, over the file as it is now.
+
+        Raises ``UsageError`` (one line) for what is wrong with the file, or with both
+        together.
+        """
+        if self.file is not None:
+            filed = self._read_file(self.file)
+            _check_together(self._given, filed, self.file)
+            self._filed, self._has_read = filed, True
+        else:
+            _check_together(self._given, {}, "")
+        return Settings(**{**self._filed, **self._given})
+
+    def _read_file(self, path: str) -> dict[str, Any]:
+        if self._has_read and is_stream(path):
+            return self._filed
+        return read_settings_file(path, Settings, {}, required=True)
+
+    def source(self, name: str) -> str:
+        """Return where the field *name* has got its value, as it was read last."""
+        if name in self._given:
+            return "command line"
+        return printable(self.file or "") if name in self._filed else "default"
+
+
+def _check_together(
+    given: Mapping[str, Any], filed: Mapping[str, Any], path: str
+) -> None:
+    """Raise ``UsageError`` where what is asked for does not go together."""
+    together = {**filed, **given}
+    if bool(together.get("tls_cert")) != bool(together.get("tls_key")):
+        wrong = "--tls-cert and --tls-key go together"
+    elif together.get("tls_only") and not together.get("tls_cert"):
+        wrong = "--tls-only needs --tls-cert and --tls-key"
+    else:
+        return
+    names = ("tls_cert", "tls_key", "tls_only")
+    found = [option_name(name) for name in names if name in filed and name not in given]
+    if found:
+        wrong = wrong.replace("--", "")
+        raise UsageError(f"{path!a} sets {' and '.join(found)}, but {wrong}")
+    raise UsageError(f"{wrong}; see chat-server --help")
 
 
 # -- settings files -------------------------------------------------------------
@@ -426,6 +502,8 @@ def read_settings_file(
     for name, value in _parse_toml(path, text):
         try:
             place, found = _setting(name, value, table, others)
+            if place in values:
+                raise ValueError(f"{name} says again what is said already")
         except ValueError as wrong:
             number = _line_of(name, text)
             raise UsageError(f"{path!a}, line {number}: {wrong}") from None
@@ -513,6 +591,8 @@ def _setting(
         return f.name, _truth(name, value)
     if isinstance(f.default, tuple):
         several = value if type(value) is list else [value]
+        if f.default and not several:
+            raise ValueError(f"{name} has to be one at least")
         return f.name, tuple(_value(name, one, parse, ()) for one in several)
     numbers = (int, float) if isinstance(f.default, (int, float)) else ()
     return f.name, _value(name, value, parse, numbers)
@@ -533,6 +613,9 @@ def _value(
         either = "a number or " if numbers else ""
         raise ValueError(f"{name} has to be {either}a string")
     text = str(value)
+    if "\0" in text:
+        # A command line cannot hold one, so nobody looks for it behind this.
+        raise ValueError(f"{name} holds a character that nothing can hold, U+0000")
     try:
         return parse(text)
     except ValueError as wrong:
@@ -560,6 +643,21 @@ def read_secret(path: str) -> str:
         raise StartError(f"{path!a}: its first line is not UTF-8") from None
 
 
+def read_lines(path: str) -> list[str]:
+    """Return the lines of the file *path*; raise ``StartError``."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_LINES_FILE + 1)
+        if len(data) > MAX_LINES_FILE:
+            raise StartError(f"{path!a} is larger than {MAX_LINES_FILE} bytes")
+        return data.decode().splitlines()
+    except OSError as error:
+        raise StartError(f"cannot read {path!a}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        raise StartError(f"{path!a}, line {number}: it is not UTF-8") from None
+
+
 def is_open_to_others(path: str) -> bool:
     """Tell whether others on this machine can read the file *path*.
 
@@ -573,6 +671,18 @@ def is_open_to_others(path: str) -> bool:
     if found.st_uid == os.geteuid():
         others |= stat.S_IRGRP
     return bool(found.st_mode & others)
+
+
+def is_stream(path: str) -> bool:
+    """Tell whether *path* gives what it has only once, and perhaps never again.
+
+    Such as a pipe of the shell that has started us: whoever read it anew would wait.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def version_line() -> str:

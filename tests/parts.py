@@ -18,6 +18,7 @@ PURE = ("tests/client", "tests/core")
 DYING = (
     *("test_crash.py", "test_history_file.py", "test_chat_history.py"),
     *("test_reconnect.py", "test_hostile.py", "test_tls.py", "test_password.py"),
+    *("test_activation.py", "test_restart.py"),
     "test_browser.py",
 )
 """Tests that wait for servers to end and to be there again, or for a browser."""

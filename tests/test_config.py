@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 
 from chatroom import __version__, config
 from chatroom.config import (
+    CommandLine,
     Settings,
     is_open_to_others,
     option_name,
     read_secret,
-    read_settings,
 )
 from chatroom.errors import StartError, UsageError
 
@@ -49,6 +50,7 @@ DEFAULTS = {
     "tls-key": "none",
     "tls-only": "",
     "password-file": "none",
+    "operator-file": "none",
     "web": "",
     "web-host": "none",
     "metrics-public": "",
@@ -59,11 +61,16 @@ DEFAULTS = {
 """Every option and its default, as one would write it."""
 WORDS = (
     *("history", "tls-cert", "tls-key", "tls-only", "password-file", "log-file"),
-    *("web", "web-host", "metrics-public"),
+    *("operator-file", "web", "web-host", "metrics-public"),
 )
 """Those without a default that could be written."""
 ON = ("web",)
 """Those that are on, and shown by what turns them off."""
+
+
+def read_settings(argv: Sequence[str]) -> Settings:
+    """Return the settings that the command line *argv* asks for."""
+    return CommandLine(argv).read()
 
 
 def complaint(*argv: str) -> str:
@@ -76,7 +83,6 @@ def complaint(*argv: str) -> str:
 def test_without_options_everything_is_at_its_default() -> None:
     settings = read_settings([])
     assert settings == Settings()
-    assert settings.changed() == {}
 
 
 def test_the_options_are_these() -> None:
@@ -159,11 +165,6 @@ def test_host_may_be_repeated() -> None:
     settings = read_settings(["--host", "::1", "--host=0.0.0.0"])
     assert settings.host == ("::1", "0.0.0.0")
     assert read_settings(["--host", "::1"]).host == ("::1",)
-
-
-def test_what_is_not_default_is_told() -> None:
-    settings = read_settings(["--strikes", "3", "--max-rooms", "1000", "--rate=0"])
-    assert settings.changed() == {"strikes": 3, "rate": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -273,6 +274,148 @@ def test_options_that_do_not_go_alone(argv: list[str], named: str) -> None:
 def test_tls_takes_two_files() -> None:
     settings = read_settings(["--tls-cert", "c", "--tls-key", "k", "--tls-only"])
     assert (settings.tls_cert, settings.tls_key, settings.tls_only) == ("c", "k", True)
+
+
+# -- the file of --config ---------------------------------------------------------
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    """Where the settings file is to be."""
+    return tmp_path / "chat.toml"
+
+
+def read_both(file: Path, text: str, *argv: str) -> Settings:
+    """Return the settings of a file that holds *text*, and of *argv*."""
+    file.write_text(text, encoding="utf-8")
+    return read_settings(["--config", str(file), *argv])
+
+
+def complaint_of_both(file: Path, text: str, *argv: str) -> str:
+    """Return what is said about them, one line."""
+    with pytest.raises(UsageError) as caught:
+        read_both(file, text, *argv)
+    told = str(caught.value)
+    assert told.isprintable()
+    return told
+
+
+def test_the_command_line_is_over_the_file(config_file: Path) -> None:
+    text = "port = 99\nstrikes = 3\nhost = ['::1', '::2']\nweb-host = ['a', 'b']\n"
+    found = read_both(config_file, text)
+    assert (found.port, found.strikes, found.rate) == (99, 3, 10)
+    assert (found.host, found.web_host) == (("::1", "::2"), ("a", "b"))
+    found = read_both(config_file, text, "--strikes", "4", "--host", "h", "--port=0")
+    assert (found.port, found.strikes) == (0, 4)
+    assert (found.host, found.web_host) == (("h",), ("a", "b"))
+    found = read_both(config_file, "no-web = true\nmetrics-public = true", "--web")
+    assert (found.web, found.metrics_public) == (True, True)
+
+
+def test_an_empty_file_sets_nothing(config_file: Path) -> None:
+    assert read_both(config_file, "") == Settings()
+    assert read_settings(["--config", "/dev/null"]) == Settings()
+
+
+def test_where_a_value_comes_from(config_file: Path) -> None:
+    config_file.write_text("port = 99\nstrikes = 3", encoding="utf-8")
+    line = CommandLine(["--config", str(config_file), "--strikes", "4"])
+    line.read()
+    assert line.source("port") == str(config_file)
+    assert line.source("strikes") == "command line"
+    assert line.source("rate") == "default"
+
+
+def test_the_file_is_read_each_time(config_file: Path) -> None:
+    config_file.write_text("port = 99\nstrikes = 3", encoding="utf-8")
+    line = CommandLine(["--config", str(config_file), "--strikes", "4"])
+    assert line.read().port == 99
+    config_file.write_text("rate = 20", encoding="utf-8")
+    again = line.read()
+    assert (again.port, again.rate, again.strikes) == (2428, 20, 4)
+    config_file.write_text("rate = x", encoding="utf-8")
+    with pytest.raises(UsageError, match="line 1"):
+        line.read()
+
+
+def test_a_file_that_comes_through_a_pipe_is_read_once() -> None:
+    """Whoever read it again would find nothing, or wait for ever."""
+    reader, writer = os.pipe()
+    os.write(writer, b"strikes = 3\n")
+    os.close(writer)
+    line = CommandLine(["--config", f"/dev/fd/{reader}"])
+    assert [line.read().strikes for _ in range(3)] == [3, 3, 3]
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "named"),
+    [
+        ("\nprot = 1", 2, "'prot'"),
+        ("port = 1\nport = 2", 2, ""),
+        ("port = true", 1, "port"),
+        ("rate = []", 1, "rate"),
+        ("strikes = 0", 1, "strikes"),
+        ("log-level = 3", 1, "log-level"),
+        ("log_level = 'info'", 1, "'log_level'"),
+        ("history = ''", 1, "history"),
+        ("x = 1\n[server]\nport = 1", 1, "'x'"),
+        ("[server]\nport = 1", 1, "'server'"),
+        ("host = []", 1, "host"),
+        ("host = ['a', 1]", 1, "host"),
+        ("host = [\n'a',\n''\n]", 1, "host"),
+        ("tls-only = 'yes'", 1, "tls-only"),
+        ("web = true\nno-web = true", 2, "no-web"),
+        ("config = 'other.toml'", 1, "'config'"),
+        ("check = true", 1, "'check'"),
+        ("password = 'sesame'", 1, "password-file"),
+        ('password-file = "a\\u0000b"', 1, "U+0000"),
+        ("port =", 1, ""),
+        ("\n\nport 99", 3, ""),
+        ("port = 9" + "9" * 5000, None, "too large"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_told_with_its_line(
+    config_file: Path, text: str, number: int | None, named: str
+) -> None:
+    told = complaint_of_both(config_file, text)
+    assert told.startswith(ascii(str(config_file)))
+    if number is not None:
+        assert f", line {number}: " in told
+    assert named in told
+    assert "sesame" not in told
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "directory")):
+        assert f"cannot read '{path}': " in complaint("--config", str(path))
+        assert why in complaint("--config", str(path))
+    assert "--config" in complaint("--config", "")
+    assert "--config" in complaint("--config")
+
+
+@pytest.mark.parametrize(
+    ("text", "argv", "told"),
+    [
+        ("tls-cert = 'c'", [], "{} sets tls-cert, but tls-cert and tls-key go"),
+        ("tls-key = 'k'", [], "{} sets tls-key, but tls-cert and tls-key go"),
+        ("tls-only = true", [], "{} sets tls-only, but tls-only needs tls-cert and"),
+        ("tls-only = true", ["--tls-key", "k"], "{} sets tls-only, but tls-cert and"),
+        ("", ["--tls-key", "k"], "--tls-cert and --tls-key go together; see"),
+        ("", ["--tls-only"], "--tls-only needs --tls-cert and --tls-key; see"),
+    ],
+)
+def test_what_does_not_go_together_is_told_by_where_it_stands(
+    config_file: Path, text: str, argv: list[str], told: str
+) -> None:
+    expected = told.format(ascii(str(config_file)))
+    assert complaint_of_both(config_file, text, *argv).startswith(expected)
+
+
+def test_both_together_are_enough(config_file: Path) -> None:
+    found = read_both(config_file, "tls-cert = 'c'\ntls-only = true", "--tls-key", "k")
+    assert (found.tls_cert, found.tls_key, found.tls_only) == ("c", "k", True)
+    assert not read_both(config_file, "tls-only = true", "--no-tls-only").tls_only
 
 
 # -- secrets ----------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.config import Settings, read_settings
+from chatroom.config import CommandLine, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
@@ -41,6 +41,6 @@ def test_tests_of_a_row_exist(name: str, row: str) -> None:
 def test_the_server_of_the_page_can_be_started_so() -> None:
     """The options of its command line are understood."""
     (line,) = re.findall(r"^\$ bin/chat-server (.*)$", PAGE, re.MULTILINE)
-    settings = read_settings(line.split())
+    settings = CommandLine(line.split()).read()
     assert settings.tls_only and settings.password_file
     assert settings != Settings()

@@ -380,14 +380,16 @@ def _same_begin(old: Sequence[Cell], new: Sequence[Cell]) -> int:
         if one != other or not _is_sure(one):
             break
         same += 1
-    # What sits on the cell before it changes that one.
-    while same and any(part[same:] and _is_mark(part[same]) for part in (old, new)):
+    # What may sit on the cell before it changes that one.
+    if same and any(part[same:] and _may_sit(part[same]) for part in (old, new)):
         same -= 1
     return same
 
 
-def _is_mark(cell: Cell) -> bool:
-    return cluster_width(cell[0][0]) == 0
+def _may_sit(cell: Cell) -> bool:
+    """Tell whether a terminal may give *cell* no column of its own."""
+    first = cell[0][0]
+    return not (first.isascii() or first.isalpha())
 
 
 # -- moves --------------------------------------------------------------------

@@ -3,7 +3,7 @@
 ``RoomLog`` counts from 1 without a gap and holds a bounded tail.  What an entry is, it
 does not know: only that it has a size (``len``).  Must not know: rooms, members, files.
 
-Order of calls: ``append`` in the order of the numbers; ``page`` at any time.  What
+Order of calls: ``append`` in the order of the numbers; all else at any time.  What
 all logs hold together is bounded by whoever looks at their ``Held``: ``level_down``.
 """
 
@@ -69,16 +69,24 @@ class RoomLog(Generic[Entry]):
 
     def append(self, entry: Entry) -> None:
         """Hold *entry* under the next id, and drop what is over the bounds."""
-        entries = self._entries
-        entries.append(entry)
+        self._entries.append(entry)
         size = len(entry) + ENTRY_OVERHEAD
         self.size += size
         self._held.size += size
-        while (
-            (self._keep and len(entries) > self._keep)
-            or (self._keep_bytes and self.size > self._keep_bytes)
-        ) and len(entries) > 1:
+        while self._is_over():
             self._drop_oldest()
+
+    def bound(self, keep: int, keep_bytes: int) -> None:
+        """Hold no more than this from the next entry on; see also ``trim``."""
+        self._keep, self._keep_bytes = keep, keep_bytes
+
+    def trim(self, most: int) -> bool:
+        """Drop what is over the bounds, *most* entries; tell whether more is."""
+        for _ in range(most):
+            if not self._is_over():
+                return False
+            self._drop_oldest()
+        return self._is_over()
 
     def shrink(self, size: int) -> None:
         """Drop the oldest until *size* bytes are held at most; all of them, if need be.
@@ -87,6 +95,13 @@ class RoomLog(Generic[Entry]):
         """
         while self.size > size:
             self._drop_oldest()
+
+    def _is_over(self) -> bool:
+        count = len(self._entries)
+        return count > 1 and bool(
+            (self._keep and count > self._keep)
+            or (self._keep_bytes and self.size > self._keep_bytes)
+        )
 
     def _drop_oldest(self) -> None:
         size = len(self._entries.popleft()) + ENTRY_OVERHEAD

@@ -178,7 +178,8 @@ def until(wall: int, seconds: int) -> int:
 
 def duration(seconds: float) -> str:
     """Return *seconds* in words, rounded up to what a person counts in."""
-    whole = max(1, ceil(seconds))
+    # A sum of two times of a clock is not exact.
+    whole = max(1, ceil(round(seconds, 3)))
     size, name = next(
         (size, name)
         for size, name, above in _UNITS

@@ -57,8 +57,19 @@ class Room:
         """Let *session* go; tell whether the room has just ceased to be large."""
         del self.members[session.key]
         self._sorted = None
+        return self._has_shrunk()
+
+    def limit_presence(self, limit: int) -> bool:
+        """Be large above *limit* from now on; tell whether it has just ceased to be."""
+        self.presence_limit = limit
+        if limit and len(self.members) > limit:
+            self.large = True
+        return self._has_shrunk()
+
+    def _has_shrunk(self) -> bool:
         # A tenth below the limit, so that one who comes and goes does not switch it.
-        if self.large and len(self.members) * 10 < self.presence_limit * 9:
+        limit = self.presence_limit
+        if self.large and (not limit or len(self.members) * 10 < limit * 9):
             self.large = False
             return True
         return False

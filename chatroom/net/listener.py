@@ -154,15 +154,16 @@ def _listen(
     sockaddr: tuple[str, int, *tuple[int, ...]],
     dual: bool,
 ) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Accepted sockets inherit these, which saves two calls for each of them.
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        # A family that this machine does not have, or that we may not use.
+        raise StartError(_cannot_listen(error, to_address(sockaddr))) from None
+    try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_up(sock)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
-        sock.setblocking(False)
         sock.bind(sockaddr)
         sock.listen(BACKLOG)
     except OSError as error:
@@ -170,6 +171,16 @@ def _listen(
         kind = _InUse if error.errno == errno.EADDRINUSE else StartError
         raise kind(_cannot_listen(error, to_address(sockaddr))) from None
     return sock
+
+
+def set_up(sock: socket.socket) -> None:
+    """Set the options of *sock*, which is to listen or does so already.
+
+    The sockets that it accepts inherit them, which saves two calls for each.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setblocking(False)
 
 
 def _cannot_listen(error: OSError, address: Address) -> str:

@@ -1,64 +1,68 @@
 """The server: what it is made of, how it starts and how it stops.
 
-    serve(settings)    for the command line: open, say where, run, stop
+    serve(read)        for the command line: open, say where, run, stop
     Server(...)        the parts, for a test that brings its own loop
 
 Start: log, descriptors, listeners, then the line on stdout.  Stop (SIGTERM, SIGINT):
 listeners closed, everybody told, output flushed for a bounded time; a second signal
-ends it at once.  SIGHUP opens the log files anew, and stops a server whose terminal
-was closed.
+ends it at once.  Where the listening sockets are lent to us (socket activation), who
+comes meanwhile waits in them for the next server.  SIGHUP reads everything anew
+(``reload.py``), and stops a server whose terminal was closed.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import secrets
 import signal
 import sys
 import time
 import traceback
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatroom import __version__
 from chatroom.config import (
-    LOG_BACKLOG,
     MAX_CLOSING,
-    MAX_KEPT,
     MAX_UNFINISHED,
-    MIB,
-    RESERVED_DESCRIPTORS,
     STOP_GRACE,
-    Settings,
-    is_open_to_others,
-    read_secret,
+    TAKEOVER_GRACE,
 )
-from chatroom.core.chat import Chat, Rules
+from chatroom.core.chat import Chat
 from chatroom.core.log import level_down
 from chatroom.core.messages import Ping
-from chatroom.core.moderation import Moderator
-from chatroom.core.sessions import digest
-from chatroom.errors import StartError, StoreError
+from chatroom.errors import StoreError
+from chatroom.net.activation import take_sockets
 from chatroom.net.address import Address, show
 from chatroom.net.buffers import OutputPool
 from chatroom.net.listener import Listener, open_listeners
 from chatroom.net.loop import Loop, Timer
 from chatroom.server.connection import Connection
-from chatroom.server.eventlog import EventLog, Sink
+from chatroom.server.eventlog import EventLog, Sink, open_sink
 from chatroom.server.guard import Guard
 from chatroom.server.metrics import exposition
+from chatroom.server.notify import Notifier
+from chatroom.server.parts import (
+    Parts,
+    doubts,
+    fit_to_descriptors,
+    load,
+    max_kept,
+    memory_line,
+    open_store,
+    shown_changed,
+)
+from chatroom.server.places import Places
 from chatroom.server.rate import Bucket
+from chatroom.server.reload import reload
 from chatroom.server.show import Show
 from chatroom.server.web import Site
-from chatroom.store.memory import MemoryStore
-from chatroom.wire.framing import MAX_FRAME
 from chatroom.wire.websocket import GOING_AWAY, NORMAL
 
 if TYPE_CHECKING:
     import socket
-    from ssl import SSLContext
+    from collections.abc import Callable, MutableMapping
 
+    from chatroom.config import Settings
     from chatroom.store import Store
 
 LOG_RETRY = 0.25
@@ -67,53 +71,59 @@ TRIM_INTERVAL = 5.0
 """Seconds between two looks at whether the store holds too much."""
 TRIM_PAUSE = 0.02
 """Seconds between two batches while it does."""
-BASE_BYTES = 48 * MIB
-"""The interpreter, sessions without a connection, and other tables that are bounded."""
-MEMBER_BYTES = 3072
-"""What a plain member costs, beside what it has in transit (measured: 2.4 KB)."""
-TLS_MEMBER_BYTES = 128 * 1024
-"""What TLS adds to that.  Measured: 17 KB at rest, 40 after a burst, 53 with a record
-that is not whole; a record that is not taken adds 40."""
-ROOM_BYTES = 2048
-"""What a room costs beside its messages and members."""
 KEPT_SLACK = 32
 """The part of what all rooms may hold that is dropped at once: it takes a moment."""
 
 
 class Server:
-    """All parts of a running server, and the connections."""
+    """All parts of a running server, and the connections.
+
+    *read* gives the settings anew, for a reload; raises ``UsageError``.
+    """
+
+    settings: Settings
+    frames: Bucket
+    bytes: Bucket
+    limited: bool
+    site: Site | None
+    """What it answers over HTTP; ``None``: it has never spoken that."""
 
     def __init__(
         self,
         settings: Settings,
         loop: Loop,
         log: EventLog,
+        read: Callable[[], Settings],
         store: Store | None = None,
+        environ: MutableMapping[str, str] | None = None,
     ) -> None:
-        self.settings = settings
         self.loop = loop
         self.log = log
+        self.manager = Notifier(
+            loop,
+            lambda text: log.event("warning", "manager", text=text),
+            environ if environ is not None else {},
+            os.getpid(),
+        )
+        self.read = read
         self.pool = OutputPool()
-        self.frames = Bucket(settings.rate, settings.burst)
-        on = self.frames.limited
-        self.bytes = Bucket(settings.rate_bytes if on else 0, settings.burst_bytes)
-        self.limited = on
         self.guard = Guard()
         # Before the store: what is refused here has not touched any file.
-        self.tls = load_tls(settings)
-        self.site = Site(settings, lambda: exposition(self)) if settings.web else None
-        """What it answers over HTTP; ``None``: it does not speak that."""
-        rules = make_rules(settings)
+        self.hold_to(load(settings))
         self.store = store if store is not None else open_store(settings)
         self.chat = Chat(
-            rules,
+            self.parts.rules,
             lambda: secrets.token_urlsafe(16),
             self.store.open_log,
         )
+        wall = int(time.time() * 1000)
         self.chat.restore(
             self.store.rooms(),
-            self.store.load_sessions(loop.now, int(time.time() * 1000)),
+            self.store.load_sessions(loop.now, wall),
+            self.store.load_orders(loop.now, wall),
+            loop.now,
         )
+        self.chat.oversight.appoint(self.parts.operators, loop.now)
         self.show = Show(
             self.chat,
             self.store,
@@ -127,26 +137,52 @@ class Server:
         self.excused_until = 0.0
         """Until then nobody is idle: it was us who stood still."""
         self.connections: dict[Connection, None] = {}
-        self._unfinished: dict[Connection, None] = {}
+        self._unfinished: Places[Connection] = Places()
+        self._guessing: Places[Connection] = Places()
+        """Those of them whose guess of a password waits for its answer."""
         self._closing: dict[Connection, None] = {}
         self._listeners: list[Listener] = []
+        self._has_heir = False
+        """Whether another server goes on with our listening sockets."""
         self._count_timer: Timer | None = None
         self._log_timer: Timer | None = None
         self._over_total = False
-        self._max_kept = max_kept(settings)
         self._stopping = False
         self.started = loop.now
         self._on_terminal = os.isatty(2)
         self._trim_timer: Timer | None = None
-        if settings.history and settings.history_keep:
-            self._trim()
+        self.start_trimming()
         loop.on_tick_end.append(self._end_tick)
         loop.on_error = lambda error: self.report_failure(error, None)
 
+    def hold_to(self, parts: Parts) -> None:
+        """Let *parts* hold from now on; what copies were made of them is not seen to.
+
+        That is for ``reload.py``: at the start there are none.
+        """
+        self.parts = parts
+        self.settings = settings = parts.settings
+        self.tls = parts.tls
+        self.frames = Bucket(settings.rate, settings.burst)
+        self.limited = self.frames.limited
+        rate_bytes = settings.rate_bytes if self.limited else 0
+        self.bytes = Bucket(rate_bytes, settings.burst_bytes)
+        self.site = None
+        if parts.page is not None:
+            self.site = Site(settings, parts.page, lambda: exposition(self))
+        self._max_kept = max_kept(settings)
+
     # -- connections ----------------------------------------------------------
 
-    def listen(self, sockets: list[socket.socket]) -> list[Address]:
-        """Accept on *sockets*; return their addresses."""
+    def listen(
+        self, sockets: list[socket.socket], *, lent: bool = False
+    ) -> list[Address]:
+        """Accept on *sockets*; return their addresses.
+
+        Those that are *lent* to us are held by somebody else, too, who hands them to
+        the next server.
+        """
+        self._has_heir = lent
         for sock in sockets:
             self._listeners.append(
                 Listener(
@@ -166,32 +202,34 @@ class Server:
             return
         connection = Connection(self, sock, address)
         self.connections[connection] = None
-        self._unfinished[connection] = None
+        here = self._unfinished.add(connection)
         self.totals.clients += 1
         connection.note("info", "connect")
-        if len(self._unfinished) > MAX_UNFINISHED:
-            self._drop_unfinished()
+        most = self.settings.max_clients_per_ip
+        if most and here > max(most, MAX_UNFINISHED):
+            self._drop_unfinished(self._unfinished.oldest_at(connection.address))
+        elif self._is_crowded():
+            self._drop_unfinished(self._unfinished.oldest_of_greediest())
 
-    def _drop_unfinished(self) -> None:
-        """Too many have not said hello: the oldest of the greediest address goes.
+    def _is_crowded(self) -> bool:
+        """Tell whether more are unfinished than there are seats free, and some more."""
+        seats = self.settings.max_clients
+        if not seats or len(self._unfinished) <= MAX_UNFINISHED:
+            return False
+        return len(self.connections) - len(self._closing) > seats + MAX_UNFINISHED
 
-        So a crowd that never speaks keeps out nobody but itself.
-        """
-        counts: dict[str, int] = {}
-        for connection in self._unfinished:
-            counts[connection.address] = counts.get(connection.address, 0) + 1
-        greediest = max(counts, key=counts.__getitem__)
-        oldest = next(c for c in self._unfinished if c.address == greediest)
+    def _drop_unfinished(self, connection: Connection) -> None:
+        """Too many are not in yet: *connection* has to go."""
         text = "too many connections have not said hello"
         # At once: one that lingered would hold its descriptor all the same.
-        oldest.turn_out("full", text)
-        self._drop(oldest, "unfinished", text)
+        connection.turn_out("full", text)
+        self._drop(connection, "unfinished", text)
 
     def _close(self, connection: Connection) -> None:
         """End *connection* in good order; of too many such, the oldest at once."""
         connection.say_goodbye(GOING_AWAY if self._stopping else NORMAL)
         connection.transport.close()
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing[connection] = None
         if len(self._closing) > MAX_CLOSING and not self._stopping:
             oldest = next(iter(self._closing))
@@ -199,18 +237,39 @@ class Server:
 
     def _drop(self, connection: Connection, cause: str, text: str) -> None:
         """End *connection* now, and let its place be free at once."""
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing.pop(connection, None)
         connection.drop(cause, text)
 
+    def _has_no_place(self, connection: Connection) -> None:
+        """*connection* is not on its way in any more."""
+        self._unfinished.discard(connection)
+        self._guessing.discard(connection)
+
+    def guess_waits(self, connection: Connection) -> None:
+        """A password that *connection* has tried is not answered yet.
+
+        However many addresses guess together, no more of them are at it at a time.
+        """
+        self._guessing.add(connection)
+        if len(self._guessing) > MAX_UNFINISHED:
+            self._drop_unfinished(self._guessing.oldest_of_greediest())
+
+    def guess_answered(self, connection: Connection) -> None:
+        """The answer comes."""
+        self._guessing.discard(connection)
+
     def welcomed(self, connection: Connection) -> None:
         """The hello of *connection* was accepted."""
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
+        if self._stopping:
+            # With its session it comes back to the next server by itself.
+            self._dismiss_all()
 
     def forget(self, connection: Connection) -> None:
         """*connection* is over."""
         self.connections.pop(connection, None)
-        self._unfinished.pop(connection, None)
+        self._has_no_place(connection)
         self._closing.pop(connection, None)
         if self._stopping and not self.connections:
             self.loop.stop()
@@ -259,8 +318,17 @@ class Server:
         if due is not None:
             self._count_timer = self.loop.call_at(due, self._announce)
 
+    def start_trimming(self) -> None:
+        """See to it that the file holds no more than it should."""
+        settings = self.settings
+        if self._trim_timer is None and settings.history and settings.history_keep:
+            self._trim()
+
     def _trim(self) -> None:
         """Drop old messages from the store, a little at a time, between ticks."""
+        self._trim_timer = None
+        if not self.settings.history_keep:
+            return
         delay = TRIM_INTERVAL
         try:
             if self.store.trim():
@@ -292,7 +360,9 @@ class Server:
         """Let the process's signals reach the loop."""
         self.loop.on_signal(signal.SIGTERM, self.stop)
         self.loop.on_signal(signal.SIGINT, self.stop)
-        self.loop.on_signal(signal.SIGHUP, self._hung_up)
+        self.loop.on_signal(
+            signal.SIGHUP, lambda: self.manager.reloading(self._hung_up)
+        )
         self.loop.on_signal(signal.SIGCONT, self._continued)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             # Nothing is meant by them, and their default is to kill.
@@ -304,50 +374,48 @@ class Server:
             self.loop.stop()
             return
         self._stopping = True
+        self.manager.stopping()
         for listener in self._listeners:
             listener.close()
-        text = "the server is going down; come back in a while"
-        self.chat.dismiss_all("shutdown", text, self.loop.now)
-        for connection in list(self._unfinished):
-            connection.transport.abort("shutdown")
+        self._dismiss_all()
+        if self._has_heir:
+            # They have been let in, so to say, and are not to find the door shut.
+            self.loop.call_later(TAKEOVER_GRACE, self._abort_unfinished)
+        else:
+            self._abort_unfinished()
         if not self.connections:
             self.loop.stop()
         self.loop.call_later(STOP_GRACE, self.loop.stop)
 
+    def _dismiss_all(self) -> None:
+        text = "the server is going down; come back in a while"
+        self.chat.dismiss_all("shutdown", text, self.loop.now)
+
+    def _abort_unfinished(self) -> None:
+        for connection in list(self._unfinished):
+            connection.transport.abort("shutdown")
+
+    def status(self) -> str:
+        """Return in a few words how it stands."""
+        return f"members: {len(self.chat.nicks)}, rooms: {len(self.chat.rooms)}"
+
     def log_start(self, addresses: list[Address]) -> None:
         """Write down what has started, and by what rules."""
-        settings = self.settings
-        changed = settings.changed()
         moderator = self.chat.rules.moderator
-        bound = worst_case_memory(settings)
         self.log.event(
             "info",
             "start",
             version=__version__,
             listening=",".join(map(show, addresses)),
-            settings=" ".join(f"{k}={_plain(v)}" for k, v in changed.items())
-            or "defaults",
+            settings=shown_changed(self.settings) or "defaults",
             rules=f"{moderator.rule()}; {moderator.penalty()}",
-            memory=f"at most {bound // MIB} MiB" if bound else "without a bound",
+            memory=memory_line(self.settings),
         )
 
     def log_doubts(self) -> None:
-        """Write down what about the files of secrets and trust is not as it should be.
-
-        Nothing that keeps it from running: pinned, an expired certificate is as good.
-        """
-        settings = self.settings
-        for path in (settings.password_file, settings.tls_key):
-            if path and is_open_to_others(path):
-                text = f"{path!a} can be read by others on this machine; chmod 600"
-                self.log.event("warning", "secret", text=text)
-        if self.tls is None:
-            return
-        from chatroom.net.tls import doubt
-
-        if why := doubt(self.tls, settings.tls_cert):
-            text = f"clients will not trust {settings.tls_cert!a}: {why}"
-            self.log.event("warning", "certificate", text=text)
+        """Write down what about the files of secrets is not as it should be."""
+        for event, text in doubts(self.parts):
+            self.log.event("warning", event, text=text)
 
     def log_stop(self) -> None:
         """Write down what has been."""
@@ -369,6 +437,7 @@ class Server:
             connection.transport.abort("shutdown")
         if self._trim_timer is not None:
             self._trim_timer.cancel()
+        self.manager.close()
         self.loop.tick(0)
         self.loop.tick(0)
         self.store.close()
@@ -378,53 +447,48 @@ class Server:
             # Our terminal was closed; nobody means a reload by that.
             self.stop()
             return
-        self.log.reopen()
-        self.log.event("info", "reload", text="log files opened anew")
-        if self.tls is None:
-            return
-        try:
-            self.tls = load_tls(self.settings)
-        except StartError as error:
-            text = f"{error}; the one before stays in use"
-            self.log.event("error", "certificate", text=text)
-        else:
-            self.log.event("info", "certificate", text="loaded anew")
-            self.log_doubts()
+        reload(self)
 
     def _continued(self) -> None:
         self.excused_until = self.loop.now + self.settings.ping_interval
 
 
-def serve(settings: Settings) -> int:
+def serve(read: Callable[[], Settings]) -> int:
     """Run a server until it is told to stop; return the exit code.
 
+    *read* gives the settings, for the start and again for each reload.
     Raises ``StartError`` where it cannot start; then nothing is left open.
     """
+    settings = read()
     log = EventLog(settings.log_level, settings.log_format)
     try:
         if settings.log_file:
-            log.add_file(settings.log_file)
+            log.set_file(open_sink(settings.log_file))
         log.add_sink(Sink(2))
-        return _run(settings, log)
+        return _run(settings, log, read)
     finally:
         log.close()
 
 
-def _run(settings: Settings, log: EventLog) -> int:
-    settings = _fit_to_descriptors(settings, log)
+def _run(settings: Settings, log: EventLog, read: Callable[[], Settings]) -> int:
+    settings, remarks = fit_to_descriptors(settings)
+    for text in remarks:
+        log.event("warning", "limits", text=text)
     loop = Loop(time.monotonic)
     try:
-        server = Server(settings, loop, log)
+        server = Server(settings, loop, log, read, environ=os.environ)
         try:
-            sockets = open_listeners(list(settings.host), settings.port)
+            lent = take_sockets(os.environ, os.getpid())
+            sockets = lent or open_listeners(list(settings.host), settings.port)
         except BaseException:
             server.close()
             raise
         server.install_signals()
-        addresses = server.listen(sockets)
+        addresses = server.listen(sockets, lent=bool(lent))
         server.log_start(addresses)
         server.log_doubts()
         log.flush()
+        server.manager.started(server.status)
         for address in addresses:
             _say(f"listening on {show(address)}")
         loop.run()
@@ -435,98 +499,6 @@ def _run(settings: Settings, log: EventLog) -> int:
     return 0
 
 
-def open_store(settings: Settings) -> Store:
-    """Return the store that *settings* ask for; raise ``StartError``."""
-    identity = secrets.token_hex(8)
-    keep = (settings.keep, settings.keep_bytes)
-    if not settings.history:
-        return MemoryStore(identity, *keep)
-    # SQLite is loaded by those who use it.
-    from chatroom.store.sqlite import SqliteStore
-
-    return SqliteStore(settings.history, identity, *keep, settings.history_keep)
-
-
-def load_tls(settings: Settings) -> SSLContext | None:
-    """Return what TLS needs, ``None`` without; raise ``StartError``."""
-    if not settings.tls_cert:
-        return None
-    # ssl is loaded by those who use it.
-    from chatroom.net.tls import server_context
-
-    return server_context(settings.tls_cert, settings.tls_key)
-
-
-def make_rules(settings: Settings) -> Rules:
-    """Return what the rules need of *settings*; raise ``StartError``."""
-    password = None
-    if settings.password_file:
-        password = digest(read_secret(settings.password_file))
-    return Rules(
-        server=f"chatroom/{__version__}",
-        max_frame=MAX_FRAME,
-        max_clients=settings.max_clients,
-        max_clients_per_ip=settings.max_clients_per_ip,
-        max_rooms=settings.max_rooms,
-        presence_limit=settings.presence_limit,
-        password=password,
-        moderator=Moderator(
-            settings.strikes, settings.shout_min_letters, settings.strike_lapse
-        ),
-    )
-
-
-def max_kept(settings: Settings) -> int:
-    """Return the bytes of messages that all rooms hold in memory; 0: no limit."""
-    return settings.keep_bytes and max(settings.keep_bytes, MAX_KEPT)
-
-
-def worst_case_memory(settings: Settings) -> int | None:
-    """Return the bytes that the server holds when everything is full.
-
-    ``None`` where there is no such number, because a limit is off.
-    """
-    bounds = (
-        settings.max_clients,
-        settings.max_rooms,
-        settings.keep_bytes,
-        settings.max_output_total,
-    )
-    if not all(bounds):
-        return None
-    each = MEMBER_BYTES + settings.burst_bytes + 2 * MAX_FRAME
-    if settings.tls_cert:
-        each += TLS_MEMBER_BYTES
-    clients = (settings.max_clients + MAX_UNFINISHED + MAX_CLOSING) * each
-    # The lobby is there beside them.  Of each the newest message is held in any case.
-    rooms = settings.max_rooms + 1
-    kept = min(rooms * max(settings.keep_bytes, MAX_FRAME), max_kept(settings))
-    tables = BASE_BYTES + rooms * ROOM_BYTES + LOG_BACKLOG
-    return tables + clients + kept + settings.max_output_total
-
-
-def _fit_to_descriptors(settings: Settings, log: EventLog) -> Settings:
-    """Raise the limit of descriptors, and lower the members to what it allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (ValueError, OSError) as error:
-            log.event("warning", "limits", text=f"descriptors stay at {soft}: {error}")
-    if soft == resource.RLIM_INFINITY:
-        return settings
-    # Where there are few, the members get half of them.
-    spare = RESERVED_DESCRIPTORS + MAX_UNFINISHED + MAX_CLOSING
-    room = max(1, soft - spare, soft // 2 - 8)
-    if settings.max_clients and settings.max_clients <= room:
-        return settings
-    asked = settings.max_clients or "any number of"
-    text = f"{asked} members asked for; {soft} descriptors allow {room}"
-    log.event("warning", "limits", text=text)
-    return replace(settings, max_clients=room)
-
-
 def _say(line: str) -> None:
     """Print *line* on stdout, for whoever started us and waits for it."""
     try:
@@ -534,7 +506,3 @@ def _say(line: str) -> None:
     except OSError:
         # Nobody reads it; the log says the same.
         sys.stdout = None
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chatroom.config import EOF_GRACE, HELLO_OUTPUT, SOFT_OUTPUT_SECONDS
 from chatroom.core.effects import Close
 from chatroom.core.messages import Error
-from chatroom.core.requests import GetHistory, Hello, ListRooms, Nothing, Who
+from chatroom.core.requests import GetHistory, Hello, ListRooms, Nothing, Op, Who
 from chatroom.core.sessions import Peer
 from chatroom.net.address import bucket, is_loopback
 from chatroom.net.address import show as show_address
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chatroom.net.loop import Timer
     from chatroom.server.app import Server
     from chatroom.server.eventlog import Value
+    from chatroom.server.reload import Before
     from chatroom.server.web import Answer
     from chatroom.wire.protocol import Dialect
 
@@ -105,7 +106,7 @@ class Connection(Peer):
         self._head: Head | None = None
         """The request over HTTP that is not whole yet."""
         self._waiting: Request | None = None
-        """A hello that shows a password, and has to wait for its answer."""
+        """What shows a password or a key, and has to wait for its answer."""
         self._guessed = False
         """Whether that was judged already, and wrong."""
         self._resume: Timer | None = None
@@ -199,7 +200,7 @@ class Connection(Peer):
         if dialect is None:
             return b""
         server = self._server
-        if dialect is Spoken.HTTP and server.site is not None:
+        if dialect is Spoken.HTTP and server.settings.web:
             self._first, self._head = b"", Head()
             return self._visit(self._head, data)
         self._first = None
@@ -323,6 +324,9 @@ class Connection(Peer):
                 chat.receive(self, request, now, wall)
                 self._after_hello(tries)
                 continue
+            if kind is Op and self._has_to_wait(request, now):
+                held = True
+                break
             chat.receive(self, request, now, wall)
             if kind in _LISTINGS and len(protocol):
                 held = True
@@ -369,9 +373,12 @@ class Connection(Peer):
         """Tell whether *request* is a guess, and it is not its time to be answered."""
         server, chat = self._server, self._server.chat
         waited, self._waiting = self._waiting is not None, None
+        if waited:
+            server.guess_answered(self)
         if self._guessed or not chat.is_guess(self, request):
+            self._guessed = False
             return False
-        assert isinstance(request, Hello)
+        assert isinstance(request, (Hello, Op))
         # Those who waited are judged together, whatever becomes of the first of them.
         due = now if waited else server.guard.until(self.address, now)
         if due <= now + EARLY and not chat.is_right(request):
@@ -385,6 +392,8 @@ class Connection(Peer):
         if self._resume is not None:
             self._resume.cancel()
         self._resume = server.loop.call_at(due, self._go_on)
+        if self.session is None:
+            server.guess_waits(self)
         return True
 
     def _throttled(self, now: float) -> bool:
@@ -506,12 +515,12 @@ class Connection(Peer):
     def _see_whether_idle(self, now: float) -> None:
         server, settings = self._server, self._server.settings
         silent = now - self._heard
-        if settings.idle_timeout and silent >= settings.idle_timeout:
+        if settings.idle_timeout and silent >= settings.idle_timeout - EARLY:
             text = f"nothing came from you for {settings.idle_timeout:g} s"
             server.chat.kick(self, "idle", text, now)
         elif (
             settings.ping_interval
-            and now - max(self._heard, self._pinged) >= settings.ping_interval
+            and now - max(self._heard, self._pinged) >= settings.ping_interval - EARLY
         ):
             self._pinged = now
             server.ping(self)
@@ -533,6 +542,42 @@ class Connection(Peer):
             self.drop("stalled", text)
             return True
         return False
+
+    # -- other settings -------------------------------------------------------
+
+    def settings_changed(self, old: Before, share: float) -> None:
+        """Go by the server's settings as they are now; *old* is what held before.
+
+        *share*, from 0 to 1, is another for each connection: so that not all are due
+        for a ping in the same tick from then on.
+        """
+        if self.gone:
+            return
+        server, settings = self._server, self._server.settings
+        now = server.loop.now
+        self._frames_mark = server.frames.carry(self._frames_mark, now, old.frames)
+        self._bytes_mark = server.bytes.carry(self._bytes_mark, now, old.bytes)
+        if self._resume is not None and self._waiting is None:
+            # It waits for tokens, by the old rate.
+            self._resume.cancel()
+            self._resume = server.loop.call_at(now, self._go_on)
+        self._change_hello_timeout(old.settings.hello_timeout)
+        pace = settings.ping_interval, settings.idle_timeout
+        if pace != (old.settings.ping_interval, old.settings.idle_timeout):
+            # Nobody was silent by a measure that he did not know.
+            self._heard = max(self._heard, now - settings.ping_interval * share)
+        if not settings.max_output_soft:
+            self._soft_since = 0.0
+        elif self.transport.unsent > settings.max_output_soft and not self._soft_since:
+            self._soft_since = now
+        self._set_check()
+
+    def _change_hello_timeout(self, old: float) -> None:
+        new, now = self._server.settings.hello_timeout, self._server.loop.now
+        if self._hello_by:
+            self._hello_by = max(now, self._hello_by + new - old) if new else 0.0
+        elif not (old or self.session or self.gone or self._waiting or self._input_by):
+            self._hello_by = now + new if new else 0.0
 
     # -- the log --------------------------------------------------------------
 

@@ -7,6 +7,7 @@ break a line: strings that are not plain are quoted as ASCII JSON.
 Must not know: sockets of clients, what an event leads to.
 
 Order of calls: (``event`` any number of times, then ``flush``) each tick; ``close``.
+Between ticks it may be given another level, format or file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import stat
 import time
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as _quote
+from math import isfinite
 
 from chatroom.config import LOG_BACKLOG
 from chatroom.errors import StartError
@@ -47,37 +49,36 @@ class EventLog:
         style: str = "text",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
+        self._lines: list[str] = []
+        self._sinks: list[Sink] = []
+        self._file: Sink | None = None
+        self._stamp = ""
+        self.set_form(level, style)
+
+    def set_form(self, level: str, style: str) -> None:
+        """Write what is at least of *level*, in *style*, from now on."""
         self.level = LEVELS[level]
         self.info = self.level <= LEVELS["info"]
         """Whether events of every day are written; asked before they are made."""
         self._style = style
-        self._clock = clock
-        self._lines: list[str] = []
-        self._sinks: list[Sink] = []
-        self._files: list[tuple[str, Sink]] = []
-        self._stamp = ""
 
     def add_sink(self, sink: Sink) -> None:
         """Write to *sink* too."""
         self._sinks.append(sink)
 
-    def add_file(self, path: str) -> None:
-        """Append to the file *path* too; raises ``StartError`` where that cannot be."""
-        sink = Sink(_open_file(path))
-        self._files.append((path, sink))
-        self._sinks.append(sink)
-
-    def reopen(self) -> None:
-        """Open the files anew: somebody has moved them away."""
-        for place, (path, old) in enumerate(self._files):
-            try:
-                sink = Sink(_open_file(path))
-            except StartError as error:
-                self.event("error", "log", text=str(error))
-                continue
-            self._sinks[self._sinks.index(old)] = sink
-            self._files[place] = (path, sink)
+    def set_file(self, sink: Sink | None) -> None:
+        """Write to *sink* instead of the file that was given before, if any was."""
+        old, self._file = self._file, sink
+        if old is not None:
+            # What was noted before belongs there.
+            self.flush()
+            self._sinks.remove(old)
+            if sink is not None:
+                sink.take_over(old)
             old.close()
+        if sink is not None:
+            self._sinks.append(sink)
 
     def event(self, level: str, name: str, **about: Value | None) -> None:
         """Note the event *name*; fields that are ``None`` are left out."""
@@ -140,18 +141,14 @@ class EventLog:
 
     def _dropped_line(self, count: int) -> bytes:
         held, self._lines = self._lines, []
-        text = "nobody was reading the log"
+        text = "the log took no more: nobody read it, or the disk was full"
         self.event("error", "dropped", lines=count, text=text)
         made, self._lines = self._lines, held
         self._stamp = ""
         return "".join(made).encode()
 
     def _new_stamp(self) -> str:
-        now = self._clock()
-        whole = int(now // 1)
-        milliseconds = int((now - whole) * 1000)
-        shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        self._stamp = f"{shown}.{milliseconds:03d}Z"
+        self._stamp = utc(int(self._clock() * 1000))
         return self._stamp
 
 
@@ -166,6 +163,8 @@ class Sink:
         self._descriptor = descriptor
         self._pending = bytearray()
         self._dropped = 0
+        self._notices: list[tuple[int, int]] = []
+        """Where in what is pending each notice ends, and how many lines it tells of."""
         self._in_line = False
         """Whether the last line was written in part: its rest has to follow."""
         self._write = self._choose()
@@ -180,6 +179,7 @@ class Sink:
             return
         if self._dropped:
             self._pending += notice(self._dropped)
+            self._notices.append((len(self._pending), self._dropped))
             self._dropped = 0
         self._pending += data
 
@@ -197,7 +197,23 @@ class Sink:
                 return True
             self._in_line = self._pending[written - 1] != NEWLINE
             del self._pending[:written]
+            if self._notices:
+                left = ((end - written, count) for end, count in self._notices)
+                self._notices = [(end, count) for end, count in left if end > 0]
         return False
+
+    def take_over(self, old: Sink) -> None:
+        """Go on where *old*, which is to be closed, has got to.
+
+        What it has not written is written where it is the same file, and else counted.
+        """
+        mine, other = os.fstat(self._descriptor), os.fstat(old._descriptor)
+        if os.path.samestat(mine, other):
+            self._pending, self._in_line = old._pending, old._in_line
+            self._notices = old._notices
+        else:
+            old._drop_from(0)
+        self._dropped += old._dropped
 
     def close(self) -> None:
         """Give back what was opened."""
@@ -207,9 +223,16 @@ class Sink:
 
     def _drop_pending(self) -> None:
         """Closed, full, failing: the room goes on, and the lines are counted."""
-        rest = self._pending.find(b"\n") + 1 if self._in_line else 0
-        self._dropped += self._pending.count(b"\n", rest)
-        del self._pending[rest:]
+        self._drop_from(self._pending.find(b"\n") + 1 if self._in_line else 0)
+
+    def _drop_from(self, start: int) -> None:
+        """Drop what is pending from *start* on, and count it."""
+        self._dropped += self._pending.count(b"\n", start)
+        # A notice is no line of its own, but those that it was to tell of are.
+        lost = [count - 1 for end, count in self._notices if end > start]
+        self._dropped += sum(lost)
+        self._notices = [notice for notice in self._notices if notice[0] <= start]
+        del self._pending[start:]
 
     def _choose(self) -> Callable[[bytearray], int]:
         mode = os.fstat(self._descriptor).st_mode
@@ -245,15 +268,40 @@ class Sink:
         return os.write(self._descriptor, data[:SAFE_PIPE_WRITE])
 
 
-def _open_file(path: str) -> int:
+def utc(milliseconds: int) -> str:
+    """Return *milliseconds* since the epoch as a time of the log."""
+    whole, rest = divmod(milliseconds, 1000)
+    shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{shown}.{rest:03d}Z"
+
+
+def open_sink(path: str) -> Sink:
+    """Return a sink that appends to the file *path*; raises ``StartError``."""
     # O_NONBLOCK: a FIFO without a reader would hold us up here.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, flags, 0o640)
+        return Sink(os.open(path, flags, 0o640))
     except OSError as error:
-        raise StartError(
-            f"cannot write the log file {path}: {error.strerror}"
-        ) from None
+        raise _cannot_write(path, error.errno) from None
+
+
+def check_file(path: str) -> None:
+    """Raise the ``StartError`` of ``open_sink`` where it can be told beforehand."""
+    real = os.path.realpath(path)
+    folder = os.path.dirname(real)
+    try:
+        os.stat(os.path.join(folder, "."))
+    except OSError as error:
+        raise _cannot_write(path, error.errno) from None
+    if os.path.isdir(real):
+        raise _cannot_write(path, errno.EISDIR)
+    if not os.access(real if os.path.exists(real) else folder, os.W_OK):
+        raise _cannot_write(path, errno.EACCES)
+
+
+def _cannot_write(path: str, number: int | None) -> StartError:
+    why = os.strerror(number or 0)
+    return StartError(f"cannot write the log file {path!a}: {why}")
 
 
 def _as_text(value: Value) -> str:
@@ -267,4 +315,6 @@ def _as_json(value: Value) -> str:
         return _quote(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and not isfinite(value):
+        return "null"  # JSON has no word for it.
+    return str(value)

@@ -1,6 +1,7 @@
 """What the server says to browsers: the page, an upgrade to WebSocket, or no.
 
-    Site(...);  answer(request) -> Answer, for each that ``wire/http.py`` has read
+    read_page;  Site(...);  answer(request) -> Answer, for each that ``wire/http.py``
+    has read
 
 A table of files, read at the start, and nothing else: no path of a request ever comes
 near a file system.  A browser speaks for whoever wrote the page that it shows, so two
@@ -82,13 +83,24 @@ class _File:
     unchanged: Answer
 
 
-class Site:
-    """What there is to see, and who is shown it.
+Page = dict[str, _File]
+"""What there is to see, by its path."""
 
-    *figures* gives what is told at ``/metrics``.
+
+def read_page() -> Page:
+    """Read the files of the page; raises ``StartError`` where that cannot be."""
+    return {path: _read(name, kind) for path, (name, kind) in FILES.items()}
+
+
+class Site:
+    """Who is shown what there is to see.
+
+    *page* is that, and *figures* gives what is told at ``/metrics``.
     """
 
-    def __init__(self, settings: Settings, figures: Callable[[], bytes]) -> None:
+    def __init__(
+        self, settings: Settings, page: Page, figures: Callable[[], bytes]
+    ) -> None:
         self._names = _names_of_this_machine() | set(settings.web_host)
         # Who listens at a name is called by it.
         self._names |= {name.lower() for name in settings.host}
@@ -96,7 +108,7 @@ class Site:
         self._tls_only = settings.tls_only
         self._metrics_public = settings.metrics_public
         self._figures = figures
-        self._files = {path: _read(name, kind) for path, (name, kind) in FILES.items()}
+        self._page = page
 
     def answer(
         self, request: HttpRequest | HttpError, *, local: bool, secure: bool
@@ -122,7 +134,7 @@ class Site:
             return self._to_https(host, request)
         if request.path == CHAT or (upgrade and request.path in UPGRADES):
             return self._upgrade(request, host, secure)
-        file = self._files.get(request.path)
+        file = self._page.get(request.path)
         if file is not None:
             if _names_tag(request.headers.get("if-none-match", ""), file.tag):
                 return file.unchanged
@@ -178,7 +190,6 @@ def _make(
 
 
 def _read(name: str, kind: str) -> _File:
-    """Read a file of the page; raises ``StartError`` where that cannot be."""
     try:
         body = (STATIC / name).read_bytes()
     except OSError as error:

@@ -65,6 +65,12 @@ class Store(Protocol):
         Raises ``StoreError``.
         """
 
+    def bound(self, keep: int, keep_bytes: int, history_keep: int) -> None:
+        """Give logs that are opened from now on these bounds, and keep so much.
+
+        *history_keep* counts where more is kept than memory holds.
+        """
+
     def trim(self) -> bool:
         """Drop a little of what is too much; tell whether there is more of it."""
 

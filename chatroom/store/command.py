@@ -225,7 +225,7 @@ def _verify(
     if not lines:
         lines.append(
             f"sound: messages {report.messages}, rooms {report.rooms}, "
-            f"sessions {report.sessions}"
+            f"sessions {report.sessions}, orders {report.orders}"
         )
     try:
         for line in lines:

@@ -68,6 +68,10 @@ class MemoryStore:
         """Return nothing: memory holds all that is kept."""
         return []
 
+    def bound(self, keep: int, keep_bytes: int, history_keep: int) -> None:
+        """Give logs that are opened from now on these bounds."""
+        self._keep, self._keep_bytes = keep, keep_bytes
+
     def trim(self) -> bool:
         """Do nothing: a room's tail is bounded already."""
         return False

@@ -6,8 +6,8 @@ held in memory too; pages older than that come from the file.
 Must not know: connections, frames on their way, who is in a room.
 
 Order of calls: ``SqliteStore(...)`` (raises ``StartError`` and leaves the file alone),
-``rooms`` and ``load_sessions`` once, then ``keep``, ``read`` and ``trim`` in any order,
-``close``.  (How the file is opened: ``file.py``.)
+``rooms``, ``load_sessions`` and ``load_orders`` once, then ``keep``, ``read`` and
+``trim`` in any order, ``close``.  (How the file is opened: ``file.py``.)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from chatroom.errors import StoreError
 from chatroom.store import file
 
 if TYPE_CHECKING:
+    from chatroom.core.orders import Kind, Order
     from chatroom.core.sessions import Session
 
 TRIM_BATCH = 500
@@ -43,8 +44,11 @@ _INSERT = {
     for size in INSERT_BATCHES
 }
 _SET_LAST_ID = "INSERT OR REPLACE INTO rooms VALUES (?, ?)"
-_SET_SESSION = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SET_SESSION = "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DROP_SESSION = "DELETE FROM sessions WHERE digest = ?"
+_SET_ORDER = "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?)"
+_DROP_ORDER = "DELETE FROM orders WHERE kind = ? AND target = ?"
+_GET_ORDER = "SELECT * FROM orders WHERE kind = ? AND target = ?"
 _DROP_BEFORE = "DELETE FROM messages WHERE room = ? AND id < ?"
 _DROP_AFTER = "DELETE FROM messages WHERE room = ? AND id > ?"
 _READ = """SELECT id, room, sender, text, at, ref FROM messages
@@ -79,6 +83,8 @@ class SqliteStore:
         """Whether it has failed since it was opened: then it is opened again."""
         self._last_ids: dict[str, int] = {}
         self._oldest_ids: dict[str, int] = {}
+        self._replaced: dict[tuple[Kind, str], tuple[object, ...] | None] = {}
+        """The orders that were to be changed since the last commit, as they were."""
         self._lock: int | None = file.take_lock(self._path)
         at_rest = False
         try:
@@ -103,6 +109,7 @@ class SqliteStore:
 
     def _open(self) -> None:
         self._db = file.connect(self._path)
+        file.migrate(self._db)
         self.identity = file.read_identity(self._db)
         for room, oldest_id, last_id in file.read_rooms(self._db):
             self._last_ids[room] = last_id
@@ -127,6 +134,15 @@ class SqliteStore:
         assert self._db is not None
         return file.read_sessions(self._db, now, wall)
 
+    def load_orders(self, now: float, wall: int) -> list[Order]:
+        """Return the orders that were kept, those that have ended since too.
+
+        *now* is seconds of the clock that their ends are to be in, *wall* milliseconds
+        since the epoch.
+        """
+        assert self._db is not None
+        return file.read_orders(self._db, now, wall)
+
     def open_log(self, room: str) -> RoomLog[bytes]:
         """Return the tail of the log of *room*; what is in the file is not read."""
         last_id = self._last_ids.get(room, 0)
@@ -138,13 +154,15 @@ class SqliteStore:
         self,
         messages: Sequence[Message],
         sessions: Mapping[bytes, Session | None],
+        orders: Mapping[tuple[Kind, str], Order | None],
         now: float,
         wall: int,
     ) -> None:
-        """Write *messages* and *sessions*, and give each message its id.
+        """Write *messages*, *sessions* and *orders*, and give each message its id.
 
-        A session that is ``None`` is forgotten.  All is on the disk when this returns;
-        nothing of it is when it raises ``StoreError``, and no id is used up.
+        A session or an order that is ``None`` is forgotten.  All is on the disk when
+        this returns; nothing of it is when it raises ``StoreError``, and no id is used
+        up.
         """
         last_ids: dict[str, int] = {}
         rows: list[tuple[object, ...]] = []
@@ -159,7 +177,7 @@ class SqliteStore:
         gone = [(digest,) for digest, session in sessions.items() if session is None]
         left = [_row(s, now, wall) for s in sessions.values() if s is not None]
         try:
-            self._write(rows, last_ids, left, gone)
+            self._write(rows, last_ids, left, gone, orders)
         except _FAILURES as error:
             failure = self._failed(error)
             # At once: a crash would make kept what is now told to be refused.
@@ -187,6 +205,11 @@ class SqliteStore:
         except _FAILURES as error:
             raise self._failed(error) from error
         return [Message(*row) for row in rows]
+
+    def bound(self, keep: int, keep_bytes: int, history_keep: int) -> None:
+        """Give logs that are opened from now on these bounds, and keep so much."""
+        self._keep, self._keep_bytes = keep, keep_bytes
+        self._history_keep = history_keep
 
     def trim(self) -> bool:
         """Drop some of what is over ``history_keep``; tell whether more is over it.
@@ -227,6 +250,7 @@ class SqliteStore:
         last_ids: dict[str, int],
         sessions: list[tuple[object, ...]],
         gone: list[tuple[bytes]],
+        orders: Mapping[tuple[Kind, str], Order | None],
     ) -> None:
         db = self._writable()
         db.execute("BEGIN IMMEDIATE")
@@ -237,7 +261,11 @@ class SqliteStore:
             db.executemany(_SET_SESSION, sessions)
         if gone:
             db.executemany(_DROP_SESSION, gone)
+        for key, order in orders.items():
+            self._replaced[key] = db.execute(_GET_ORDER, key).fetchone()
+            _set_order(db, key, None if order is None else _order_row(order))
         db.execute("COMMIT")
+        self._replaced.clear()
         self._set_patience(True)
 
     def _drop(self, room: str, before: int) -> None:
@@ -283,7 +311,7 @@ class SqliteStore:
         return self._db
 
     def _drop_refused(self, db: sqlite3.Connection) -> None:
-        """Delete what a commit that failed has left behind: nobody was shown it.
+        """Undo what a commit that failed has left behind: nobody was shown it.
 
         A sync that fails leaves the pages where they were written, and whoever opens
         the file after a crash takes them for kept.  They are beyond the end of what
@@ -300,9 +328,12 @@ class SqliteStore:
                 db.execute(_SET_LAST_ID, (room, last_id))
             else:
                 db.execute("DELETE FROM rooms WHERE name = ?", (room,))
+        for key, row in self._replaced.items():
+            _set_order(db, key, row)
         # A page is written even where nothing is to be changed.
         db.execute(f"PRAGMA user_version = {file.SCHEMA_VERSION}")
         db.execute("COMMIT")
+        self._replaced.clear()
 
     def _failed(self, error: Exception) -> StoreError:
         """Get back to where the next call can succeed; return what to raise now."""
@@ -355,4 +386,20 @@ def _row(session: Session, now: float, wall: int) -> tuple[object, ...]:
         strikes,
         session.last_ref,
         ended_at,
+        session.operator,
+        session.mute,
     )
+
+
+def _set_order(
+    db: sqlite3.Connection, key: tuple[Kind, str], row: tuple[object, ...] | None
+) -> None:
+    """Write the order with this *key*; ``None``: forget it."""
+    if row is None:
+        db.execute(_DROP_ORDER, key)
+    else:
+        db.execute(_SET_ORDER, row)
+
+
+def _order_row(order: Order) -> tuple[object, ...]:
+    return order.kind, order.target, order.shown, order.by, order.text, order.until

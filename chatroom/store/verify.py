@@ -21,6 +21,11 @@ _MESSAGES = """SELECT room, id, typeof(room), typeof(id), typeof(at),
     FROM messages ORDER BY room, id"""
 _SESSIONS = """SELECT CAST(digest AS BLOB), CAST(nick AS BLOB), CAST(key AS BLOB),
     CAST(strikes AS BLOB), CAST(last_ref AS BLOB) FROM sessions"""
+_OPERATORS = """SELECT CAST(digest AS BLOB), CAST(operator AS BLOB), CAST(mute AS BLOB)
+    FROM sessions"""
+_ORDERS = """SELECT kind, target, CAST(kind AS BLOB), CAST(target AS BLOB),
+    CAST(shown AS BLOB), CAST(by AS BLOB), CAST(text AS BLOB) FROM orders"""
+_ORDER_TEXTS = ("kind", "target", "shown", "by", "text")
 _TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
 
 
@@ -31,6 +36,7 @@ class Report:
         self.rooms = 0
         self.messages = 0
         self.sessions = 0
+        self.orders = 0
         self.findings: list[str] = []
         self.untold = 0
         """Findings beyond ``MAX_FINDINGS``."""
@@ -63,6 +69,7 @@ def _look(db: sqlite3.Connection) -> Report:
                 _check_schema,
                 _check_all_rooms,
                 _check_sessions,
+                _check_operators,
             ):
                 check(db, report)
         finally:
@@ -83,11 +90,10 @@ def _check_pages(db: sqlite3.Connection, report: Report) -> None:
 
 def _check_schema(db: sqlite3.Connection, report: Report) -> None:
     with closing(sqlite3.connect(":memory:")) as model:
-        model.executescript(file.SCHEMA)
+        file.build(model, 0, version := _version(db))
         wanted = dict(model.execute(_TABLES))
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version != file.SCHEMA_VERSION:
-        report.add(f"schema: it says {version}, and should say {file.SCHEMA_VERSION}")
+    if (says := file.read_version(db)) != version:
+        report.add(f"schema: it says {says}, and should say {version}")
     found = dict(db.execute(_TABLES))
     for name, sql in wanted.items():
         if name not in found:
@@ -98,6 +104,12 @@ def _check_schema(db: sqlite3.Connection, report: Report) -> None:
         file.read_identity(db)
     except ValueError as error:
         report.add(f"schema: {error}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """Return the version to hold the file against; where it says none, the newest."""
+    version = file.read_version(db)
+    return version if 1 <= version <= file.SCHEMA_VERSION else file.SCHEMA_VERSION
 
 
 def _words(sql: str) -> list[str]:
@@ -168,7 +180,7 @@ def _encoding_error(data: bytes | None) -> str | None:
     return "not as it was sent (it has a NUL)" if b"\0" in data else None
 
 
-# -- sessions ---------------------------------------------------------------------
+# -- sessions and orders ----------------------------------------------------------
 
 
 def _check_sessions(db: sqlite3.Connection, report: Report) -> None:
@@ -181,6 +193,27 @@ def _check_sessions(db: sqlite3.Connection, report: Report) -> None:
             if wrong := _encoding_error(data):
                 report.add(f"{where}: the {what} is {wrong}")
     try:
-        file.read_sessions(db, 0.0, 0)
-    except (ValueError, TypeError) as error:
+        file.read_sessions(db, 0.0, 0, _version(db))
+    except file.UNREADABLE as error:
         report.add(f"sessions: {error}")
+
+
+def _check_operators(db: sqlite3.Connection, report: Report) -> None:
+    """Look at what there is since version 2."""
+    if _version(db) < 2:
+        return
+    for digest, operator, mute in db.execute(_OPERATORS):
+        where = f"session {digest.hex()[:8]}"
+        if operator is not None and len(operator) != 32:
+            report.add(f"{where}: its operator has {len(operator)} bytes")
+        if wrong := _encoding_error(mute):
+            report.add(f"{where}: the mute is {wrong}")
+    for kind, target, *texts in db.execute(_ORDERS):
+        report.orders += 1
+        for what, data in zip(_ORDER_TEXTS, texts, strict=True):
+            if wrong := _encoding_error(data):
+                report.add(f"order {kind!s} {target!s}: the {what} is {wrong}")
+    try:
+        file.read_orders(db, 0.0, 0)
+    except file.UNREADABLE as error:
+        report.add(f"orders: {error}")

@@ -36,6 +36,7 @@ from tests.bench.measure import (
     ratio,
     steady,
 )
+from tests.bench.restart import restarted
 from tests.bench.typing import paste, type_while_others_talk
 from tests.fuzz.load import MIB, beside_hostiles
 
@@ -309,6 +310,38 @@ def typing(effort: Effort) -> list[Line]:
     ]
 
 
+def restart(effort: Effort) -> list[Line]:
+    """Measure how 1000 members come through a restart, on a port that stays."""
+    runs = [restarted(1000) for _ in range(effort.rounds)]
+    alone = restarted(1000, lend=False)
+    secret = restarted(1000, tls=True, pause=2.0)
+    said = sum(run.said for run in runs)
+    away = sum(run.said_away for run in runs)
+    tries = max(len(run.attempts) / run.clients for run in runs)
+    shares = [max(run.attempts_in(0.1).values()) / len(run.attempts) for run in runs]
+    second = max(max(run.attempts_in(1.0).values()) for run in runs)
+    return [
+        Line("texts said", f"{said:,}"),
+        Line("of them while their sender was away", f"{away:,}"),
+        at_most("lost", sum(len(run.lost) for run in runs), 0),
+        at_most("doubled", sum(len(run.doubled) for run in runs), 0),
+        Line("newcomers meanwhile", f"{sum(run.newcomers for run in runs):,}"),
+        at_most("turned away", sum(run.turned_away for run in runs), 0),
+        Line("no server for", f"{max(run.down for run in runs):.2f} s"),
+        at_most("all are back after", max(run.back for run in runs), 10.0, " s"),
+        at_most("attempts a member", tries, 1.5),
+        Line("attempts in the busiest second", f"{second:,}"),
+        at_most("of all, in the busiest 0.1 s", 100 * max(shares), 25.0, " %"),
+        *(Line(f"attempts, from {when} on", n) for when, n in runs[-1].histogram()),
+        at_most("TLS, no server for 2 s: lost", len(secret.lost), 0),
+        at_most("doubled", len(secret.doubled), 0),
+        at_most("turned away", secret.turned_away, 0),
+        at_most("all are back after", secret.back, 10.0, " s"),
+        Line("all are back, on a port that goes", f"{alone.back:.2f} s"),
+        Line("attempts a member", f"{len(alone.attempts) / alone.clients:.2f}"),
+    ]
+
+
 ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "crowd": (
         "100 clients, 10 talking, 256 in flight",
@@ -338,6 +371,7 @@ ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "stalled": ("50 of 100 read nothing, 50 texts/s of 3000 bytes", stalled),
     "hostile": ("20 members at 50 texts/s beside 50 hostile connections", hostile),
     "typing": ("at a terminal, 1000 messages/s arriving", typing),
+    "restart": ("1000 members chat through a restart on a port that stays", restart),
     "storm": ("2000 come and go while others talk", storm),
 }
 

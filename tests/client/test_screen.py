@@ -60,6 +60,13 @@ STEPS = st.lists(
 
 @given(SIZES, STEPS, st.booleans(), st.booleans(), st.sampled_from(Paint))
 @example((3, 2), [([line("abc")], Area("", "a"), None)] * 3, True, True, Paint.MONO)
+@example(
+    (3, 6),
+    [([], Area("> ", hints=(line(hint),)), None) for hint in ("aaaa\xad", "aaaa")],
+    False,
+    False,
+    Paint.NONE,
+)
 def test_the_screen_is_what_the_model_says(
     size: tuple[int, int],
     steps: list[tuple[list[Line], Area, str | tuple[int, int] | None]],

@@ -587,6 +587,34 @@ def test_on_falling_one_last_count_is_told_at_once_then_names_again() -> None:
     assert stage.take(members[0]) == []
 
 
+def test_with_a_larger_limit_one_last_count_is_told_then_names() -> None:
+    stage, members = crowd(10, 11)
+    stage.chat.set_rules(Rules(presence_limit=20), stage.now)
+    assert stage.take(members[0]) == [("count", "lobby", 11)]
+    stage.send(members[7], requests.Leave())
+    assert stage.take(members[0]) == [("left", "lobby", "m7", "leave")]
+    stage.chat.set_rules(Rules(presence_limit=5), stage.now)
+    assert stage.take(members[0]) == []
+    stage.send(members[6], requests.Leave())
+    stage.wait(1)
+    assert stage.take(members[0]) == [("count", "lobby", 9)]
+
+
+def test_other_rules_are_for_what_comes() -> None:
+    """Who is here stays, and a strike counts as it was got."""
+    stage = Stage(Rules(moderator=Moderator(4)))
+    ann, bob = stage.member("ann"), stage.member("bob")
+    for _ in range(2):
+        assert stage.say(ann, "LOUD")[0][0] == "warning"
+    rules = Rules(max_clients=1, max_rooms=1, moderator=Moderator(2))
+    stage.chat.set_rules(rules, stage.now)
+    assert stage.hello("carl")[1] == [("error", "full", None)]
+    assert stage.say(bob, "hello")[-1][0] == "message"
+    stage.say(ann, "LOUD")
+    (kick,) = (m for m in stage.told[ann] if isinstance(m, messages.Kick))
+    assert "Strike 3 of 3: you are disconnected" in kick.text
+
+
 @given(st.floats(0, 10**6), st.floats(0, 0.999))
 def test_what_is_due_is_told_when_it_is_due(start: float, pause: float) -> None:
     """Else the timer is set anew for a time that has passed."""

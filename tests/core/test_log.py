@@ -157,6 +157,34 @@ def test_fifty_entries_unless_asked_otherwise() -> None:
     assert MAX_PAGE == 200
 
 
+@given(
+    st.lists(st.binary(max_size=40), max_size=30),
+    st.integers(0, 12),
+    st.integers(0, 1500),
+    st.integers(1, 9),
+)
+def test_other_bounds_hold_once_it_is_trimmed(
+    entries: list[bytes], keep: int, keep_bytes: int, most: int
+) -> None:
+    """A little at a time, or all at once with the next entry."""
+    log: RoomLog[bytes] = RoomLog(20)
+    for entry in entries:
+        log.append(entry)
+    before = len(log)
+    log.bound(keep, keep_bytes)
+    assert len(log) == before
+    while True:
+        held, more = len(log), log.trim(most)
+        assert held - len(log) <= most
+        if not more:
+            break
+        assert held - len(log) == most
+    held_ = read(log, None, None, MAX_PAGE)[0]
+    assert held_ == kept(entries[-20:], keep, keep_bytes, max(0, len(entries) - 20))
+    log.append(b"new")
+    assert (log.last_id, log.page(limit=1)[1]) == (len(entries) + 1, [b"new"])
+
+
 class Entry:
     """An entry that can be seen to go."""
 

@@ -110,6 +110,30 @@ def test_no_room_is_large_without_a_limit() -> None:
     assert not any(room.remove(one) for one in members)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "large", "told"),
+    [
+        (100, 50, True, False),
+        (10, 50, True, False),
+        (10, 66, True, False),
+        (10, 67, False, True),
+        (10, 0, False, True),
+        (0, 59, True, False),
+        (100, 60, False, False),
+        (0, 0, False, False),
+    ],
+)
+def test_another_limit_holds_at_once(
+    old: int, new: int, large: bool, told: bool
+) -> None:
+    """With 60 members: large above it, small below nine tenths, else as before."""
+    room = make_room(old)
+    for number in range(60):
+        room.add(member(f"m{number}"))
+    assert room.limit_presence(new) is told
+    assert room.large is large
+
+
 @pytest.mark.parametrize(("last_id", "lasting"), [(0, False), (7, True)])
 def test_a_room_where_something_was_said_lasts(last_id: int, lasting: bool) -> None:
     assert make_room(last_id=last_id).lasting is lasting

@@ -285,8 +285,15 @@ def keep_no_sessions() -> None:
     """Messages are on the disk, sessions are not."""
     write = sqlite.SqliteStore._write
 
-    def partial(self: sqlite.SqliteStore, rows: Any, ids: Any, *rest: Any) -> None:
-        write(self, rows, ids, [], [])
+    def partial(
+        self: sqlite.SqliteStore,
+        rows: Any,
+        ids: Any,
+        sessions: Any,
+        gone: Any,
+        orders: Any,
+    ) -> None:
+        write(self, rows, ids, [], [], orders)
 
     _put(sqlite.SqliteStore, "_write", partial)
 
@@ -296,11 +303,16 @@ def receipts_on_their_own() -> None:
     write = sqlite.SqliteStore._write
 
     def twice(
-        self: sqlite.SqliteStore, rows: Any, ids: Any, sessions: Any, gone: Any
+        self: sqlite.SqliteStore,
+        rows: Any,
+        ids: Any,
+        sessions: Any,
+        gone: Any,
+        orders: Any,
     ) -> None:
-        write(self, [], {}, sessions, gone)
+        write(self, [], {}, sessions, gone, orders)
         if rows:
-            write(self, rows, ids, [], [])
+            write(self, rows, ids, [], [], {})
 
     _put(sqlite.SqliteStore, "_write", twice)
 

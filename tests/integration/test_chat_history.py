@@ -77,7 +77,7 @@ def test_it_shows_what_is_kept_while_the_server_runs(ann: Peer, path: Path) -> N
     assert show(path, "search", "coffee", code=1) == []
     exported = [json.loads(line) for line in show(path, "export")]
     assert exported == ann.history()["messages"]
-    assert show(path, "verify") == ["sound: messages 3, rooms 1, sessions 1"]
+    assert show(path, "verify") == ["sound: messages 3, rooms 1, sessions 1, orders 0"]
 
 
 def test_no_reader_costs_a_message_or_a_number(
@@ -183,7 +183,7 @@ def many(tmp_path: Path) -> Path:
     path = tmp_path / "many.db"
     with closing(SqliteStore(str(path), "one")) as store:
         news = [Message(0, "lobby", "zoë", "x" * 100, n, None) for n in range(5000)]
-        store.keep(news, {}, 0.0, 0)
+        store.keep(news, {}, {}, 0.0, 0)
     return path
 
 
@@ -242,7 +242,8 @@ def checkout(tmp_path: Path, ann: Peer) -> Path:
     """A folder like a checkout, with a server that runs in it, and a copy."""
     if shutil.which("sqlite3") is None:
         pytest.skip("needs the sqlite3 command")
-    (tmp_path / "bin").symlink_to(ROOT / "bin")
+    for name in ("bin", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -258,7 +259,7 @@ def test_commands_of_the_page_do_what_it_says(
     for line in lines:
         if line == "# stop the server":
             server.stop()
-        elif line.startswith("$ bin/chat-server "):
+        elif line.startswith("$ bin/chat-server ") and "--check" not in line:
             serve(line[2:], checkout)
         else:
             assert line.startswith("$ ")
@@ -308,7 +309,9 @@ def backed_up(folder: Path, before: str) -> None:
         copy = folder / name
         assert copy.stat().st_mode & 0o777 == 0o600
         assert identity(copy) == before
-        assert show(copy, "verify") == ["sound: messages 3, rooms 1, sessions 1"]
+        assert show(copy, "verify") == [
+            "sound: messages 3, rooms 1, sessions 1, orders 0"
+        ]
 
 
 def restored(folder: Path, before: str) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import Start
+from tests.store.files import make_version_1
 from tests.support import server as support
 from tests.support.peer import Frame, Peer, ids, texts, types
 from tests.support.server import ROOT, Server, run
@@ -115,6 +116,22 @@ def test_a_restart_takes_nothing_away(
     ann2.say("SHOUT AGAIN")
     assert ann2.expect("kick")["reason"] == "shouting"
     assert sound(path).startswith("sound: messages 4, rooms 1")
+
+
+def test_a_server_goes_on_with_a_file_of_version_1(
+    keeping: Callable[..., Server], path: Path
+) -> None:
+    """It may die at once: what it has made of the file is whole."""
+    make_version_1(path)
+    first = keeping()
+    assert said(first) == ["hello", "\nline \t", "bye"]
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert sound(path).startswith("sound: messages 197, rooms 3,")
+    second = keeping()
+    ann = second.peer()
+    ann.hello("ann2")
+    assert say(ann, "four")["id"] == 4
 
 
 def test_a_session_that_a_kick_ended_stays_ended(

@@ -8,7 +8,9 @@ import fcntl
 import json
 import os
 import re
+import resource
 import signal
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from tests.integration.conftest import Start
 from tests.support.peer import encode, pack
 from tests.support.server import Server, run
+from tests.support.strace import failing_calls
 from tests.support.waiting import fresh, wait_for
 
 OPTIONS = ("--rate", "0")
@@ -169,6 +172,31 @@ def test_secrets_are_not_logged(server: Server) -> None:
         assert peer.session.lower() not in log
 
 
+TYPES: dict[str, type] = dict.fromkeys(
+    ("id", "strikes", "limit", "members", "clients", "messages", "deliveries",
+     "warnings", "kicks", "lines", "status", "refused"),
+    int,
+) | {"seconds": float}  # fmt: skip
+"""The fields that are no strings."""
+
+
+def strictly(line: str) -> dict[str, object]:
+    """Read *line* as the standard has it, without what Python allows besides."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        assert len(found) == len(pairs), pairs
+        return found
+
+    found = json.loads(line, parse_constant=refuse, object_pairs_hook=once)
+    assert list(found)[:3] == ["time", "level", "event"]
+    datetime.strptime(found["time"], "%Y-%m-%dT%H:%M:%S.%fZ")
+    return dict(found)
+
+
 def test_json_lines(start: Start) -> None:
     server = start("--log-format", "json")
     anna, bob = server.crew("anna", "bob")
@@ -179,10 +207,15 @@ def test_json_lines(start: Start) -> None:
     bob.send('dance\n"')
     server.wait_log("kick", anna.nick)
     server.wait_log("unknown-type")
+    server.send_signal(signal.SIGHUP)
+    server.wait_log("reload")
     assert server.stop() == 0
-    events = [json.loads(line) for line in server.log_lines()]
-    assert all(isinstance(event, dict) for event in events)
+    events = [strictly(line) for line in server.log_lines()]
     assert len(events) >= 8
+    for event in events:
+        for name, value in event.items():
+            assert type(value) is TYPES.get(name, str), (name, value)
+    assert {"id", "strikes", "limit", "members", "seconds"} <= set().union(*events)
     kicks = [
         event
         for event in events
@@ -268,6 +301,131 @@ def test_a_full_disk(start: Start) -> None:
     bob.expect("message")
     server.expect_rest()
     assert server.stop() == 0
+
+
+def goes_on(server: Server) -> str:
+    """See that the room goes on; return a nick that the log was to name."""
+    anna, bob = server.crew("anna", "bob")
+    anna.say("still here")
+    bob.expect("message", text="still here")
+    return anna.nick
+
+
+def test_a_log_file_that_is_full_from_the_start(start: Start) -> None:
+    server = start("--log-file", "/dev/full")
+    server.wait_log("message", goes_on(server))
+    server.send_signal(signal.SIGHUP)
+    server.wait_log("reload")
+    server.wait_log("message", goes_on(server))
+    server.expect_rest()
+
+
+def test_a_disk_that_gets_full_and_has_room_again(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "chat.log"
+    server = start("--rate", "0", "--log-file", str(path), stderr=subprocess.DEVNULL)
+    goes_on(server)
+    wait_for(lambda: "still here" in path.read_text(), "the line")
+    # Some line will not be taken to its end.
+    limit = path.stat().st_size + 300
+    none = resource.RLIM_INFINITY
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (limit, none))
+    goes_on(server)
+    server.expect_rest()
+    assert path.stat().st_size <= limit
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (none, none))
+    found = goes_on(server)
+    wait_for(lambda: f"nick={found} room" in path.read_text(), "it writes on")
+    lines = path.read_text().splitlines()
+    (dropped,) = (line for line in lines if " error dropped " in line)
+    assert int(re.findall(r"lines=(\d+)", dropped)[0]) >= 1
+    for line in lines:
+        assert re.match(r"\d{4}-\d\d-\d\dT[0-9:.]+Z [a-z]+ [a-z]+ ", line), line
+
+
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EDQUOT", "EFBIG", "ESTALE"])
+def test_a_device_that_fails(start: Start, tmp_path: Path, error: str) -> None:
+    path = tmp_path / "chat.log"
+    server = start("--log-file", str(path))
+    with failing_calls(server, f"write:error={error}"):
+        lost = goes_on(server)
+        server.send_signal(signal.SIGHUP)
+        goes_on(server)
+    assert lost not in path.read_text() + server.log()
+    found = goes_on(server)
+    server.wait_log("message", found)
+    wait_for(lambda: found in path.read_text(), "the line in the file")
+    for text in (server.log(), path.read_text()):
+        assert " error dropped lines=" in text
+
+
+def test_its_folder_is_taken_away(start: Start, tmp_path: Path) -> None:
+    """It is written where it was, until there is another place for it."""
+    folder, moved = tmp_path / "logs", tmp_path / "moved"
+    folder.mkdir()
+    path = folder / "chat.log"
+    server = start("--log-file", str(path))
+    folder.rename(moved)
+    for cause, why in (
+        ("true", "No such file"),
+        ("touch logs", "Not a directory"),
+        ("rm logs; mkdir -p logs/chat.log", "Is a directory"),
+        ("cd logs; rmdir chat.log; mkfifo chat.log", "No such device"),
+        ("cd logs; rm chat.log; ln -s chat.log chat.log", "Too many levels"),
+    ):
+        subprocess.run(["sh", "-c", cause], cwd=tmp_path, check=True)
+        server.send_signal(signal.SIGHUP)
+        line = server.wait_log(" error reload ", why)
+        assert str(path) in line and "nothing has changed" in line
+        nick = goes_on(server)
+        wait_for(
+            lambda: nick in (moved / "chat.log").read_text(),  # noqa: B023
+            "a line where it was",
+        )
+    path.unlink()
+    server.send_signal(signal.SIGHUP)
+    wait_for(path.exists, "a new file")
+    nick = goes_on(server)
+    wait_for(lambda: nick in path.read_text(), "a line in the new file")
+
+
+def test_a_log_file_that_may_not_be_written_any_more(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.log"
+    server = start("--log-file", str(path))
+    with failing_calls(server, "openat:error=EACCES"):
+        server.send_signal(signal.SIGHUP)
+        server.wait_log(" error reload ", str(path), "Permission denied")
+    nick = goes_on(server)
+    wait_for(lambda: nick in path.read_text(), "a line where it was")
+
+
+def test_a_pipe_by_name_whose_reader_goes_and_comes(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    server = start("--log-file", str(path), "--log-level", "info")
+    os.close(reader)
+    goes_on(server)
+    server.send_signal(signal.SIGHUP)
+    server.wait_log(" error reload ", "No such device")
+    server.expect_rest()
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    nick = goes_on(server)
+    got = bytearray()
+
+    def read() -> bool:
+        try:
+            got.extend(os.read(reader, 65536))
+        except BlockingIOError:
+            pass
+        return nick.encode() in got
+
+    wait_for(read, "lines again")
+    assert b" error dropped " in got
+    os.close(reader)
 
 
 def test_a_log_file_is_appended_to(start: Start, tmp_path: Path) -> None:

@@ -109,6 +109,17 @@ def door() -> Iterator[Door]:
     door.close()
 
 
+def test_a_family_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No IPv6 on this machine, or none that this process may have."""
+
+    def none_such(*about: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(socket, "socket", none_such)
+    with pytest.raises(StartError, match=r"cannot listen on \[::1\]:0: Address family"):
+        open_listeners(["::1"], 0)
+
+
 def test_who_comes_is_handed_over_with_its_address(door: Door) -> None:
     callers = [door.call() for _ in range(3)]
     door.tick()

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from chatroom.core.operators import Operators
+from chatroom.core.sessions import digest
 from tests.support import web
 from tests.support.inprocess import Client, World
 from tests.support.peer import encode, pack
@@ -52,13 +54,29 @@ frames = st.one_of(
             encode("history", after=1, limit=2),
             encode("ping", data="x"),
             encode("pong"),
-            encode("op", do="kick"),
             encode("nonsense"),
             pack(b"{"),
             encode("say", text="!leave"),
             encode("say", text="SHOUT"),
             encode("leave"),
             EOF,
+        ]
+    ),
+    st.sampled_from(
+        [
+            *[encode("op", do="login", key="key")] * 4,
+            *(
+                encode("op", do=do, nick="bob")
+                for do in ("kick", "ban", "unban", "mute", "unmute", "pardon")
+            ),
+            encode("op", do="ban", address="192.0.2.1", seconds=60, reason="r"),
+            encode("op", do="unban", address="192.0.2.1"),
+            encode("op", do="bans"),
+            encode("op", do="topic", topic="tea"),
+            encode("op", do="topic", topic=""),
+            encode("op", do="lock"),
+            encode("op", do="unlock"),
+            encode("op", do="kick"),
         ]
     ),
     hellos(),
@@ -97,6 +115,11 @@ class Run:
         self.clients = [
             self.world.connect(f"192.0.2.{number}") for number in range(count)
         ]
+        for client in self.clients:
+            # So that its key is taken.
+            client.connection.local = True
+        operators = Operators({digest("key"): "boss"})
+        self.world.server.chat.oversight.appoint(operators, self.world.clock.now)
         self.judged: list[tuple[int, bool]] = []
         """For each request (client, True), for each end of input (client, False)."""
         self.on_web = on_web

@@ -11,6 +11,7 @@ import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from chatroom.config import LOG_BACKLOG
 from chatroom.errors import StartError
-from chatroom.server.eventlog import EventLog, Sink, Value
+from chatroom.server.eventlog import EventLog, Sink, Value, check_file, open_sink
 from tests.support.inprocess import MemorySink
 from tests.support.strategies import ODD
 
@@ -266,7 +267,7 @@ def test_a_tick_with_much_to_say_is_not_dropped_where_it_is_taken(
 ) -> None:
     path = tmp_path / "log"
     log = EventLog(clock=lambda: WALL)
-    log.add_file(str(path))
+    log.set_file(open_sink(str(path)))
     count = 2 * LOG_BACKLOG // 1000
     for number in range(count):
         log.event("info", "x", n=number, text="x" * 1000)
@@ -291,7 +292,7 @@ def test_a_closed_pipe_costs_lines_only(pipe: Pipe) -> None:
 
 def test_a_full_disk_costs_lines_only() -> None:
     log = EventLog(clock=lambda: WALL)
-    log.add_file("/dev/full")
+    log.set_file(open_sink("/dev/full"))
     for _ in range(5):
         log.event("info", "lost")
         assert not log.flush()
@@ -320,7 +321,7 @@ def test_after_a_full_disk_lines_are_whole_again(
 ) -> None:
     path = tmp_path / "log"
     log = EventLog(clock=lambda: WALL)
-    log.add_file(str(path))
+    log.set_file(open_sink(str(path)))
     disk = Disk(monkeypatch, room)
     for number in range(5):
         log.event("info", "x", n=number)
@@ -338,6 +339,56 @@ def test_after_a_full_disk_lines_are_whole_again(
         assert fields["lines"] == str(5 - len(whole))
     else:
         assert len(lines) == 6
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["take", "wait", "fail", "part"])),
+        max_size=40,
+    ),
+    st.integers(1, 120),
+)
+def test_every_line_is_written_or_counted(
+    steps: list[tuple[int, str]], part: int
+) -> None:
+    """Whatever the descriptor does, and how often: the counts are not lost either."""
+    out = bytearray()
+    how = "take"
+
+    def write(data: bytearray) -> int:
+        nonlocal how
+        if how == "wait":
+            raise BlockingIOError(errno.EAGAIN, "")
+        if how == "fail":
+            raise OSError(errno.ENOSPC, "")
+        size = len(data) if how == "take" else min(part, len(data))
+        if how == "part":
+            how = "fail"
+        out.extend(data[:size])
+        return size
+
+    with mock.patch("chatroom.server.eventlog.LOG_BACKLOG", 400):
+        sink = Sink(os.open(os.devnull, os.O_WRONLY))
+        vars(sink)["_write"] = write
+        log = EventLog(clock=lambda: WALL)
+        log.add_sink(sink)
+        sent = 0
+        for lines, step in steps:
+            how = step
+            for _ in range(lines):
+                log.event("info", "x", n=sent)
+                sent += 1
+            log.flush()
+        how = "take"
+        log.flush()
+        log.event("info", "last")
+        log.close()
+    *lines_, last = out.decode().splitlines()
+    assert last == f"{STAMP} info last"
+    counted = [int(parse_text(line)[1].get("lines", 0)) for line in lines_]
+    numbers = [int(parse_text(line)[1]["n"]) for line in lines_ if " x " in line]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + sum(counted) == sent
 
 
 def test_a_socket_is_a_sink_too() -> None:
@@ -469,7 +520,7 @@ def test_a_file_is_appended_to(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("before\n")
     log = EventLog(clock=lambda: WALL)
-    log.add_file(str(path))
+    log.set_file(open_sink(str(path)))
     log.event("info", "x")
     log.flush()
     with path.open("a") as other:
@@ -485,7 +536,7 @@ def test_a_file_is_appended_to(tmp_path: Path) -> None:
 def test_a_new_file_is_not_for_everybody(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = EventLog(clock=lambda: WALL)
-    log.add_file(str(path))
+    log.set_file(open_sink(str(path)))
     log.close()
     assert path.stat().st_mode & 0o007 == 0
 
@@ -494,14 +545,14 @@ def test_reopen_writes_to_a_new_file(tmp_path: Path) -> None:
     before = open_descriptors()
     path, moved = tmp_path / "log", tmp_path / "log.1"
     log = EventLog(clock=lambda: WALL)
-    log.add_file(str(path))
+    log.set_file(open_sink(str(path)))
     for number in range(3):
         log.event("info", "x", n=number)
         log.flush()
         path.rename(moved)
         log.event("info", "late", n=number)
         log.flush()
-        log.reopen()
+        log.set_file(open_sink(str(path)))
         assert [line.split()[2] for line in moved.read_text().splitlines()] == [
             "x", "late"
         ]  # fmt: skip
@@ -511,24 +562,146 @@ def test_reopen_writes_to_a_new_file(tmp_path: Path) -> None:
     assert open_descriptors() == before
 
 
+def test_the_level_and_the_form_can_change() -> None:
+    written = Written()
+    written.log.event("info", "one")
+    written.log.set_form("warning", "json")
+    assert not written.log.info
+    written.log.event("info", "two")
+    written.log.event("warning", "three")
+    first, second = written.lines
+    assert first == f"{STAMP} info one"
+    assert json.loads(second)["event"] == "three"
+
+
+def test_a_fifo_that_is_opened_anew_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What its reader has not taken yet is not lost, and no line is broken."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink(str(path)))
+    sent = 0
+    while not log.flush():
+        log.event("info", "x", n=sent, text="x" * 1000)
+        sent += 1
+    for _ in range(3):
+        log.set_file(open_sink(str(path)))
+        log.event("info", "x", n=sent)
+        sent += 1
+    got = bytearray()
+    while got.count(b"\n") < sent:
+        log.flush()
+        got += os.read(reader, 1 << 20)
+    log.close()
+    os.close(reader)
+    lines = got.decode().splitlines()
+    assert [parse_text(line)[1]["n"] for line in lines] == [str(n) for n in range(sent)]
+
+
+def test_what_was_noted_before_is_in_the_old_file(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink(str(one)))
+    log.event("info", "before")
+    log.set_file(open_sink(str(two)))
+    log.event("info", "after")
+    log.close()
+    assert one.read_text() == f"{STAMP} info before\n"
+    assert two.read_text() == f"{STAMP} info after\n"
+
+
+def test_what_a_full_disk_did_not_take_is_told_by_the_next_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink("/dev/full"))
+    for number in range(3):
+        log.event("info", "x", n=number)
+        log.flush()
+    log.set_file(open_sink(str(path)))
+    log.event("info", "after")
+    log.close()
+    dropped, after = path.read_text().splitlines()
+    assert parse_text(dropped)[1]["lines"] == "3"
+    assert after.split()[2] == "after"
+
+
+def test_what_an_old_file_did_not_take_is_counted_in_the_new_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    log = EventLog(clock=lambda: WALL)
+    log.set_file(open_sink(str(fifo)))
+    sent = 0
+    while not log.flush():
+        log.event("info", "x", n=sent, text="x" * 1000)
+        sent += 1
+    log.set_file(open_sink(str(path)))
+    log.event("info", "after")
+    log.close()
+    written = os.read(reader, 1 << 20).count(b"\n")
+    os.close(reader)
+    dropped, after = path.read_text().splitlines()
+    assert parse_text(dropped)[1]["lines"] == str(sent - written)
+    assert after.split()[2] == "after"
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_json_is_strict_whatever_a_number_is(value: float) -> None:
+    written = Written(style="json")
+    written.log.event("info", "x", n=value, seconds=1234567.891)
+    (line,) = written.lines
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    found = json.loads(line, parse_constant=refuse)
+    assert (found["n"], found["seconds"]) == (None, 1234567.891)
+
+
+@pytest.mark.parametrize(
+    "name", ["log", "missing/log", "folder", "folder/log", "file/log"]
+)
+def test_what_check_says_is_what_opening_says(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    path, told = str(tmp_path / name), []
+    for attempt in (check_file, lambda path: open_sink(path).close()):
+        try:
+            attempt(path)
+        except StartError as error:
+            told.append(str(error))
+        else:
+            told.append("")
+        if attempt is check_file:
+            assert not (tmp_path / name).is_file()
+    assert told[0] == told[1]
+    assert bool(told[0]) == (name in ("missing/log", "folder", "file/log"))
+
+
 def test_where_reopen_fails_the_old_file_is_written_on(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     path, moved = folder / "log", tmp_path / "logs.1"
     log = EventLog(clock=lambda: WALL)
-    log.add_file(str(path))
+    log.set_file(open_sink(str(path)))
     folder.rename(moved)
-    log.reopen()
+    with pytest.raises(StartError, match="cannot write the log file"):
+        open_sink(str(path))
+    log.event("info", "x")
     log.close()
-    (line,) = (moved / "log").read_text().splitlines()
-    assert parse_text(line)[0][1:] == ["error", "log"]
-    assert "cannot write the log file" in line
+    assert (moved / "log").read_text().splitlines() == [f"{STAMP} info x"]
 
 
 def test_a_file_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     log = EventLog()
     with pytest.raises(StartError) as caught:
-        log.add_file(str(tmp_path))
+        log.set_file(open_sink(str(tmp_path)))
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
@@ -549,7 +722,7 @@ def test_a_fifo_that_nobody_reads_does_not_hold_up_the_start(
     monkeypatch.setattr(os, "open", open_or_tell)
     log = EventLog()
     try:
-        log.add_file(str(path))
+        log.set_file(open_sink(str(path)))
     except StartError:
         pass
     log.close()
@@ -558,7 +731,7 @@ def test_a_fifo_that_nobody_reads_does_not_hold_up_the_start(
 
 def test_two_sinks_get_the_same(pipe: Pipe, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    pipe.log.add_file(str(path))
+    pipe.log.set_file(open_sink(str(path)))
     pipe.log.event("info", "x")
     pipe.log.flush()
     assert pipe.read() == path.read_bytes() != b""
@@ -568,7 +741,7 @@ def test_a_sink_that_is_full_does_not_hold_up_the_other(
     pipe: Pipe, tmp_path: Path
 ) -> None:
     path = tmp_path / "log"
-    pipe.log.add_file(str(path))
+    pipe.log.set_file(open_sink(str(path)))
     for number in range(500):
         pipe.log.event("info", "x", n=number, text="x" * 1000)
         pipe.log.flush()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from chatroom.config import MAX_KEPT, MIB, Settings
-from chatroom.server import app
-from chatroom.server.app import max_kept, worst_case_memory
+from chatroom.server import parts
+from chatroom.server.parts import max_kept, worst_case_memory
 from tests.server.conftest import Start
 from tests.support.inprocess import Client, World
 
@@ -19,7 +19,7 @@ LIMIT = 200 * KIB
 @pytest.fixture(autouse=True)
 def _little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rooms have little."""
-    monkeypatch.setattr(app, "MAX_KEPT", LIMIT)
+    monkeypatch.setattr(parts, "MAX_KEPT", LIMIT)
 
 
 def fill(world: World, client: Client, size: int) -> int:
@@ -82,7 +82,7 @@ def test_without_a_limit_there_is_none(start: Start) -> None:
 
 def test_the_bound_that_is_printed_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the defaults it is one that a machine can have."""
-    monkeypatch.setattr(app, "MAX_KEPT", MAX_KEPT)
+    monkeypatch.setattr(parts, "MAX_KEPT", MAX_KEPT)
     assert max_kept(Settings()) == MAX_KEPT
     assert max_kept(Settings(keep_bytes=2 * MAX_KEPT)) == 2 * MAX_KEPT
     bound = worst_case_memory(Settings())

@@ -229,6 +229,18 @@ def test_guesses_hold_no_more_places_than_others_who_are_unfinished(
     assert not world.server.connections
 
 
+def test_very_many_addresses_guess_no_faster(world: World) -> None:
+    """However many seats are free: guesses have those few places in common."""
+    clients = [
+        guess(world, "wrong", host=f"127.0.2.{number % 250}")
+        for number in range(MAX_UNFINISHED + 50)
+    ]
+    assert len(world.server.connections) == MAX_UNFINISHED
+    assert [answer(client) for client in clients if client.ended] == ["full"] * 50
+    world.advance(LONGEST + 0.1)
+    assert len(world.server._guessing) == 0
+
+
 def test_a_stop_does_not_wait_for_them(world: World) -> None:
     guess(world, "wrong")
     world.server.stop()

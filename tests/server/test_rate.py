@@ -55,6 +55,33 @@ def test_against_one_that_counts(
             assert bucket.ready_at(mark) == float(now + missing)
 
 
+@given(
+    st.sampled_from([1, 2, 8, 32]),
+    st.integers(1, 50),
+    st.sampled_from([1, 4, 16, 64]),
+    st.integers(1, 50),
+    st.integers(0, 80),
+    st.integers(0, 200),
+)
+def test_with_another_rate_as_many_tokens_are_missing(
+    rate: int, burst: int, new_rate: int, new_burst: int, taken: int, ticks: int
+) -> None:
+    """But no debt: whoever has to wait, waits for one token, at the new rate."""
+    old, new = Bucket(rate, burst), Bucket(new_rate, new_burst)
+    mark = old.charge(0.0, taken, 1000.0)
+    now = 1000.0 + ticks / 64
+    missing = max(0, taken - ticks * rate / 64)
+    carried = new.carry(mark, now, old)
+    assert (carried - now) * new_rate == min(missing, new_burst)
+    assert new.ready_at(carried) <= now + 1 / new_rate
+
+
+def test_a_rate_that_is_turned_on_begins_with_a_full_bucket() -> None:
+    off, on = Bucket(0, 50), Bucket(10, 50)
+    assert on.carry(0.0, 1000.0, off) == 1000.0
+    assert off.carry(on.charge(0.0, 50, 1000.0), 1000.0, on) == 1000.0
+
+
 @given(st.floats(0.5, 1000), st.integers(1, 100), st.integers(1, 1000))
 def test_over_a_long_time_the_rate_is_kept(
     rate: float, burst: int, frames: int

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -396,9 +397,10 @@ def test_a_hook_or_timer_that_raises_is_logged(world: World) -> None:
 
 
 def test_a_trim_that_fails_is_written_down_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried every few seconds, for as long as it takes."""
+    world = start(history_keep=1)
     outcomes: list[bool | StoreError] = [*[StoreError("no space")] * 3, True, False]
 
     def trim() -> bool:
@@ -408,6 +410,8 @@ def test_a_trim_that_fails_is_written_down_once(
         return outcome
 
     monkeypatch.setattr(world.server.store, "trim", trim)
+    kept = replace(world.server.settings, history_keep=9)
+    monkeypatch.setattr(world.server, "settings", kept)
     world.server._trim()
     world.advance(3.5 * TRIM_INTERVAL)
     assert not outcomes

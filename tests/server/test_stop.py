@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.config import Settings
+from chatroom.config import TAKEOVER_GRACE, Settings
 from chatroom.errors import StartError
 from chatroom.net.listener import open_listeners
 from chatroom.server import app
@@ -124,6 +124,58 @@ def test_after_stop_nobody_is_let_in_or_heard(world: World) -> None:
     theirs.close()
 
 
+def lend(world: World) -> socket.socket:
+    """Let it listen to a socket that is ours; return that."""
+    (ours,) = open_listeners(["127.0.0.1"], 0)
+    world.server.listen([ours.dup()], lent=True)
+    return ours
+
+
+def test_after_stop_who_comes_waits_in_a_socket_that_is_lent(world: World) -> None:
+    with lend(world) as ours:
+        world.server.stop()
+        with socket.create_connection(ours.getsockname()) as late:
+            world.settle()
+            assert not world.server.connections
+            sock, address = ours.accept()
+            sock.close()
+            assert address == late.getsockname()
+
+
+def test_who_has_just_come_gets_a_session_for_the_next_server(world: World) -> None:
+    with lend(world):
+        ann, bob = world.join("ann"), world.connect()
+        world.server.stop()
+        world.settle()
+        assert ann.frames()[-1]["reason"] == "shutdown"
+        ann.close()
+        world.settle()
+        assert not stopped(world)
+        bob.send("hello", version=1, nick="bob")
+        world.settle()
+        welcome, room, kick = bob.frames()
+        assert (welcome.type, room.type, kick["reason"]) == (
+            "welcome",
+            "room",
+            "shutdown",
+        )
+        assert bob.ended
+        bob.close()
+        world.settle()
+        assert stopped(world)
+
+
+def test_who_says_nothing_does_not_hold_up_the_next_server(world: World) -> None:
+    with lend(world):
+        silent = world.connect()
+        world.server.stop()
+        world.advance(TAKEOVER_GRACE - 0.125)
+        assert not stopped(world)
+        world.advance(0.125)
+        assert silent.ended
+        assert stopped(world)
+
+
 def test_nobody_hears_the_others_leave(world: World) -> None:
     clients = [world.join(f"n{number}") for number in range(5)]
     world.server.stop()
@@ -176,10 +228,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_of_too_many_unfinished_the_oldest_of_the_greediest_goes(
-    world: World, few: int
+    start: Start, few: int
 ) -> None:
+    """Too many are more than there are seats free, and those few."""
+    world = start(max_clients=4)
+    world.join("ann")
     modest = world.connect("192.0.2.1")
-    greedy = [world.connect("192.0.2.2") for _ in range(few - 1)]
+    greedy = [world.connect("192.0.2.2") for _ in range(few + 2)]
     world.settle()
     assert not any(client.ended for client in greedy)
     newest = world.connect("192.0.2.3")
@@ -190,18 +245,48 @@ def test_of_too_many_unfinished_the_oldest_of_the_greediest_goes(
     for client in (modest, newest, *greedy[1:]):
         assert client.frames() == []
         assert not client.ended
+    for client in (modest, newest, greedy[1]):
         client.send("hello", version=1)
         world.settle()
         assert kinds(client.frames())[:2] == ["welcome", "room"]
 
 
-def test_an_ipv6_network_is_one_address_there(world: World, few: int) -> None:
+def test_an_ipv6_network_is_one_address_there(start: Start, few: int) -> None:
+    world = start(max_clients=1)
     modest = world.connect("192.0.2.1")
-    greedy = [world.connect(f"2001:db8::{number}") for number in range(few - 1)]
+    greedy = [world.connect(f"2001:db8::{number}") for number in range(few)]
     world.connect("192.0.2.3")
     world.settle()
     assert not modest.ended
     assert greedy[0].ended
+
+
+def test_a_crowd_may_be_unfinished_as_long_as_there_are_seats(
+    start: Start, few: int
+) -> None:
+    """As after a restart, when each of them needs some round trips for TLS."""
+    world = start(max_clients=40)
+    crowd = [world.connect(f"192.0.2.{number}") for number in range(40 + few)]
+    world.settle()
+    assert not any(client.ended for client in crowd)
+
+
+def test_an_address_has_no_more_unfinished_than_it_may_have_members(
+    start: Start, few: int
+) -> None:
+    world = start(max_clients_per_ip=few + 1)
+    crowd = [world.connect() for _ in range(few + 2)]
+    world.settle()
+    assert [client.ended for client in crowd] == [True] + [False] * (few + 1)
+
+
+def test_where_addresses_do_not_count_it_may_have_them_all(
+    start: Start, few: int
+) -> None:
+    world = start(max_clients=40, max_clients_per_ip=0)
+    crowd = [world.connect() for _ in range(41 + few)]
+    world.settle()
+    assert [client.ended for client in crowd] == [True] + [False] * (40 + few)
 
 
 def test_members_are_not_unfinished(world: World, few: int) -> None:
@@ -290,7 +375,7 @@ def test_a_start_that_fails_leaves_nothing_open(limits: None, tmp_path: Path) ->
         settings = Settings(port=port, log_file=str(tmp_path / "log"))
         before = descriptors()
         with pytest.raises(StartError, match="is in use"):
-            app.serve(settings)
+            app.serve(lambda: settings)
         assert descriptors() == before
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatroom.config import MAX_UNFINISHED, Settings
+from chatroom.config import MAX_UNFINISHED
 from chatroom.errors import StartError
 from chatroom.net.transport import LINGER
 from chatroom.server import web as site
@@ -131,7 +131,7 @@ def test_a_page_that_is_not_there(
 ) -> None:
     monkeypatch.setattr(site, "STATIC", tmp_path)
     with pytest.raises(StartError, match=r"index\.html cannot be read.*--no-web"):
-        site.Site(Settings(), lambda: b"")
+        site.read_page()
     assert ask(start(web=False), web.request()).status == 400
 
 

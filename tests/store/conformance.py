@@ -6,6 +6,7 @@ knows where a store keeps what it is given.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from math import inf
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from chatroom.core.log import RoomLog, page_bounds
 from chatroom.core.messages import Message
+from chatroom.core.orders import Kind, Order
 from chatroom.core.sessions import Session
 from chatroom.errors import StoreError
 from chatroom.store import Store
@@ -37,6 +39,23 @@ def ids(messages: Sequence[Message]) -> list[int]:
 def session(name: str = "ann") -> Session:
     """Return a session without a connection."""
     return Session(name.encode().ljust(32, b"."), name.title(), name, secure=False)
+
+
+def order(
+    kind: Kind = Kind.NICK,
+    target: str = "ann",
+    *,
+    text: str = "why not",
+    ends: float = inf,
+    until: int = 0,
+) -> Order:
+    """Return an order."""
+    return Order(kind, target, target.title(), "Op", text, ends, until)
+
+
+def keyed(*orders: Order) -> dict[tuple[Kind, str], Order | None]:
+    """Return *orders* as they are given to a store."""
+    return {(one.kind, one.target): one for one in orders}
 
 
 def frame(message: Message) -> bytes:
@@ -83,6 +102,7 @@ class StoreConformance:
     def test_a_new_store_is_empty(self, store: Store) -> None:
         assert store.rooms() == []
         assert store.load_sessions(100.0, WALL) == []
+        assert store.load_orders(100.0, WALL) == []
         assert store.read("lobby", 1, 100) == []
         assert store.trim() is False
 
@@ -99,43 +119,52 @@ class StoreConformance:
             log.append(bytes(1000))
         assert store.held.size == sum(log.size for log in logs) > 2000
 
+    def test_other_bounds_are_for_logs_that_are_opened_then(self, store: Store) -> None:
+        store.keep(said("lobby", "lobby", "lobby"), {}, {}, 0.0, 0)
+        store.bound(2, 0, 0)
+        log = store.open_log("lobby")
+        for _ in range(3):
+            log.append(b"x")
+        assert len(log) == 2
+        assert store.trim() is False
+
     def test_ids_begin_at_one_and_follow_on_each_other(self, store: Store) -> None:
         first, second = said("lobby", "lobby"), said("lobby")
-        store.keep(first, {}, 0.0, 0)
-        store.keep(second, {}, 0.0, 0)
+        store.keep(first, {}, {}, 0.0, 0)
+        store.keep(second, {}, {}, 0.0, 0)
         assert ids(first + second) == [1, 2, 3]
 
     def test_each_room_has_numbers_of_its_own(self, store: Store) -> None:
         messages = said("a", "b", "a", "a", "b", "c")
-        store.keep(messages, {}, 0.0, 0)
+        store.keep(messages, {}, {}, 0.0, 0)
         assert ids(messages) == [1, 1, 2, 3, 2, 1]
 
     def test_nothing_to_keep_changes_nothing(self, store: Store) -> None:
-        store.keep([], {}, 0.0, 0)
+        store.keep([], {}, {}, 0.0, 0)
         messages = said("lobby")
-        store.keep(messages, {}, 0.0, 0)
+        store.keep(messages, {}, {}, 0.0, 0)
         assert ids(messages) == [1]
 
     def test_only_the_id_of_a_message_is_changed(self, store: Store) -> None:
         messages = [Message(0, "tea", "zoë", "a\nb \u2028", 5, "ref")]
-        store.keep(messages, {}, 0.0, 0)
+        store.keep(messages, {}, {}, 0.0, 0)
         assert messages == [Message(1, "tea", "zoë", "a\nb \u2028", 5, "ref")]
 
     def test_a_room_that_begins_again_goes_on_with_its_numbers(
         self, store: Store
     ) -> None:
-        store.keep(said("lobby", "lobby", "tea"), {}, 0.0, 0)
+        store.keep(said("lobby", "lobby", "tea"), {}, {}, 0.0, 0)
         assert store.open_log("lobby").last_id == 2
         assert store.open_log("tea").last_id == 1
         messages = said("lobby")
-        store.keep(messages, {}, 0.0, 0)
+        store.keep(messages, {}, {}, 0.0, 0)
         assert ids(messages) == [3]
 
     def test_two_stores_do_not_share_their_numbers(self) -> None:
         one, other = self.make(), self.make()
-        one.keep(said("lobby", "lobby"), {}, 0.0, 0)
+        one.keep(said("lobby", "lobby"), {}, {}, 0.0, 0)
         messages = said("lobby")
-        other.keep(messages, {}, 0.0, 0)
+        other.keep(messages, {}, {}, 0.0, 0)
         assert ids(messages) == [1]
         one.close()
         other.close()
@@ -143,15 +172,15 @@ class StoreConformance:
     def test_a_failure_uses_up_no_number(self, store: Store) -> None:
         """What failed has no number, and the next one gets the next number."""
         given = said("lobby")
-        store.keep(given, {}, 0.0, 0)
+        store.keep(given, {}, {}, 0.0, 0)
         with self.failing(store):
             for _ in range(3):
                 given += (asked := said("lobby", "tea", "lobby"))
                 with suppress(StoreError):
-                    store.keep(asked, {}, 0.0, 0)
+                    store.keep(asked, {}, {}, 0.0, 0)
                 assert all(ids(asked)) or not any(ids(asked)), "all or nothing"
         given += (asked := said("tea", "lobby"))
-        store.keep(asked, {}, 0.0, 0)
+        store.keep(asked, {}, {}, 0.0, 0)
         assert all(ids(asked))
         for room in ("lobby", "tea"):
             found = [m.id for m in given if m.room == room and m.id]
@@ -162,18 +191,39 @@ class StoreConformance:
 
     def test_sessions_are_kept_and_forgotten_in_any_order(self, store: Store) -> None:
         ann, bob = session("ann"), session("bob")
-        store.keep([], {ann.digest: ann, bob.digest: bob}, 0.0, WALL)
-        store.keep(said("lobby"), {ann.digest: None}, 0.0, WALL)
-        store.keep([], {ann.digest: None, b"never there": None}, 0.0, WALL)
+        store.keep([], {ann.digest: ann, bob.digest: bob}, {}, 0.0, WALL)
+        store.keep(said("lobby"), {ann.digest: None}, {}, 0.0, WALL)
+        store.keep([], {ann.digest: None, b"never there": None}, {}, 0.0, WALL)
         messages = said("lobby")
-        store.keep(messages, {bob.digest: bob, ann.digest: ann}, 0.0, WALL)
+        store.keep(messages, {bob.digest: bob, ann.digest: ann}, {}, 0.0, WALL)
         assert ids(messages) == [2]
 
     def test_what_changed_is_the_callers(self, store: Store) -> None:
         ann = session()
         changed = {ann.digest: ann, b"gone": None}
-        store.keep([], changed, 0.0, WALL)
+        store.keep([], changed, {}, 0.0, WALL)
         assert changed == {ann.digest: ann, b"gone": None}
+
+    # -- orders -----------------------------------------------------------------
+
+    def test_orders_are_kept_and_forgotten_in_any_order(self, store: Store) -> None:
+        ban, lock = order(), order(Kind.LOCK, "")
+        ann = session()
+        store.keep([], {}, keyed(ban, lock), 0.0, WALL)
+        store.keep(said("lobby"), {ann.digest: ann}, {(ban.kind, "ann"): None}, 0.0, 0)
+        store.keep([], {}, {(ban.kind, "ann"): None, (lock.kind, "x"): None}, 0.0, 0)
+        messages = said("lobby")
+        store.keep(messages, {}, keyed(lock, ban), 0.0, WALL)
+        assert ids(messages) == [2]
+
+    def test_orders_that_changed_are_the_callers(self, store: Store) -> None:
+        """Also where it fails: then they are to be given to it again."""
+        changed = {**keyed(ban := order()), (Kind.MUTE, "bob"): None}
+        store.keep([], {}, changed, 0.0, WALL)
+        with self.failing(store), suppress(StoreError):
+            store.keep([], {}, changed, 0.0, WALL)
+        assert changed == {(Kind.NICK, "ann"): ban, (Kind.MUTE, "bob"): None}
+        assert ban == order()
 
     # -- the tail and pages -----------------------------------------------------
 
@@ -200,7 +250,7 @@ class StoreConformance:
         log = store.open_log("lobby")
         messages = said(*["lobby", "tea"] * 10)
         for message in messages:
-            store.keep([message], {}, 0.0, 0)
+            store.keep([message], {}, {}, 0.0, 0)
             if message.room == "lobby":
                 log.append(frame(message))
         wanted = {m.id: frame(m) for m in messages if m.room == "lobby"}
@@ -218,7 +268,7 @@ class StoreConformance:
         store = self.make(keep=2)
         log = store.open_log("lobby")
         messages = said(*["lobby"] * 6)
-        store.keep(messages, {}, 0.0, 0)
+        store.keep(messages, {}, {}, 0.0, 0)
         for shown, message in enumerate(messages, 1):
             log.append(frame(message))
             first = oldest(store, "lobby", log)
@@ -233,7 +283,7 @@ class StoreConformance:
         store, counts = self.make(), dict[str, int]()
         for batch in batches:
             messages = said(*batch)
-            store.keep(messages, {}, 0.0, 0)
+            store.keep(messages, {}, {}, 0.0, 0)
             for message in messages:
                 counts[message.room] = counts.get(message.room, 0) + 1
                 assert message.id == counts[message.room]

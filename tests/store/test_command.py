@@ -16,6 +16,7 @@ from chatroom.core.messages import Message
 from chatroom.store.command import WRITE_SIZE, Output
 from chatroom.store.sqlite import SqliteStore
 from tests.store.conformance import WALL, said
+from tests.store.files import make_version_1, snapshot
 
 NOON = 1_700_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000
 """Noon of 14 November 2023, UTC."""
@@ -40,7 +41,7 @@ def path(tmp_path: Path) -> Path:
         Message(0, "tea", "cy", "\x1b[2J\u202eevil\x9b0m", NOON + 4000, None),
     ]
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(news, {}, 0.0, WALL)
+        store.keep(news, {}, {}, 0.0, WALL)
     return path
 
 
@@ -100,7 +101,7 @@ def test_tail_shows_the_newest_of_all_rooms(path: Path, show: Shown) -> None:
 def test_tail_shows_ten_where_it_is_not_told(tmp_path: Path, show: Shown) -> None:
     path = tmp_path / "history.db"
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(said(*["a", "b"] * 10), {}, 0.0, WALL)
+        store.keep(said(*["a", "b"] * 10), {}, {}, 0.0, WALL)
     shown = show.lines(path, "tail")
     assert [line.split()[-1] for line in shown] == [str(n) for n in range(10, 20)]
 
@@ -110,7 +111,7 @@ def test_times_that_are_none_are_shown_all_the_same(
 ) -> None:
     path = tmp_path / "history.db"
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep([Message(0, "a", "b", "c", 2**62, None)], {}, 0.0, WALL)
+        store.keep([Message(0, "a", "b", "c", 2**62, None)], {}, {}, 0.0, WALL)
     assert show.lines(path, "tail") == ["at no time a 1 <b> c"]
 
 
@@ -195,7 +196,9 @@ def test_export_keeps_to_times(
 
 
 def test_verify_says_what_it_has_seen(path: Path, show: Shown) -> None:
-    assert show.lines(path, "verify") == ["sound: messages 5, rooms 2, sessions 0"]
+    assert show.lines(path, "verify") == [
+        "sound: messages 5, rooms 2, sessions 0, orders 0"
+    ]
 
 
 def test_verify_tells_each_finding_safely(path: Path, show: Shown) -> None:
@@ -264,6 +267,25 @@ def test_help_and_version(show: Shown, capfd: pytest.CaptureFixture[str]) -> Non
     for command in ("tail", "search", "export", "verify"):
         assert f"\n    {command} " in out
     assert "exit codes: 0 done" in out
+
+
+# -- a file of an older version ----------------------------------------------------
+
+
+def test_a_file_of_version_1_is_shown_and_left_as_it_is(
+    tmp_path: Path, show: Shown
+) -> None:
+    make_version_1(old := tmp_path / "old.db")
+    before = snapshot(tmp_path)
+    assert [
+        line.partition(" lobby ")[2] for line in show.lines(old, "search", "b")
+    ] == ["3 <ann> bye"]
+    assert len(show.lines(old, "tail", "-n", "500")) == 197
+    assert len(show.lines(old, "export", "--room", "lobby")) == 3
+    assert show.lines(old, "verify") == [
+        "sound: messages 197, rooms 3, sessions 2, orders 0"
+    ]
+    assert snapshot(tmp_path) == before
 
 
 # -- the output ------------------------------------------------------------------

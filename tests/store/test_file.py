@@ -21,11 +21,20 @@ from typing import Any
 import pytest
 
 from chatroom.core.messages import Message
+from chatroom.core.orders import Kind
 from chatroom.errors import StartError, StoreError
 from chatroom.store import file
 from chatroom.store.file import APPLICATION_ID, SCHEMA_VERSION
 from chatroom.store.sqlite import SqliteStore
-from tests.store.conformance import WALL, ids, said, session
+from tests.store.conformance import WALL, ids, order, said, session
+from tests.store.files import (
+    by_hand,
+    examination,
+    leave_open,
+    make_version_1,
+    refusal,
+    snapshot,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = 4096
@@ -45,62 +54,23 @@ def make(path: Path, messages: int = 300) -> None:
             news = said(*["lobby", "tea"] * (messages // 4))
             for message in news:
                 message.text = text
-            store.keep(news, {}, 0.0, WALL)
+            store.keep(news, {}, {}, 0.0, WALL)
         sessions = [session(f"nick-{number}") for number in range(20)]
         for one in sessions:
             one.strikes.times = (1.0, 2.0)
-        store.keep([], {one.digest: one for one in sessions}, 3.0, WALL)
-
-
-def leave_open(path: Path) -> None:
-    """Leave *path* as a crash does: the newest in the file beside it."""
-    with tempfile.TemporaryDirectory(prefix="chatroom-") as folder:
-        copy = Path(folder) / "copy.db"
-        copy.write_bytes(path.read_bytes())
-        db = sqlite3.connect(copy, isolation_level=None)
-        db.execute("INSERT INTO messages VALUES ('tea', 9999, 'ann', 'last', 1, NULL)")
-        db.execute("UPDATE rooms SET last_id = 9999 WHERE name = 'tea'")
-        for suffix in ("", "-wal"):
-            data = copy.with_name(copy.name + suffix).read_bytes()
-            path.with_name(path.name + suffix).write_bytes(data)
-        db.close()
-
-
-def by_hand(path: Path, *statements: str) -> None:
-    """Change the file as somebody else might."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in statements:
-            db.execute(statement)
-
-
-def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
-    """Return all that is in *folder*: names, rights, times, and every byte.
-
-    Of a ``-shm``, which is memory shared by those who read, only that it is there.
-    """
-    found: dict[str, tuple[object, ...]] = {}
-    for entry in sorted(folder.iterdir()):
-        about = entry.lstat()
-        if entry.name.endswith("-shm"):
-            found[entry.name] = ()
-            continue
-        data = entry.read_bytes() if stat.S_ISREG(about.st_mode) else b""
-        found[entry.name] = (about.st_mode, about.st_mtime_ns, about.st_ino, data)
-    return found
-
-
-def refusal(path: Path | str) -> str:
-    """Return why *path* is refused; it is untouched, and is told in one line."""
-    folder = Path(path).parent
-    before = snapshot(folder) if folder.is_dir() else None
-    with pytest.raises(StartError) as caught:
-        SqliteStore(str(path), "one")
-    if before is not None:
-        assert snapshot(folder) == before
-    line = str(caught.value)
-    assert line.isprintable()
-    assert Path(path).name[:20] in line
-    return line
+            one.operator, one.mute = b"o" * 32, one.key
+        orders = [
+            order(Kind.NICK, "nick-9"),
+            order(Kind.ADDRESS, "2001:db8::/48", ends=3603.0, until=WALL + 3_600_000),
+            order(Kind.TOPIC, "tea", text="Nothing but tea"),
+        ]
+        store.keep(
+            [],
+            {one.digest: one for one in sessions},
+            {(one.kind, one.target): one for one in orders},
+            3.0,
+            WALL,
+        )
 
 
 @pytest.fixture
@@ -124,6 +94,69 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
+def made(version: int) -> closing[sqlite3.Connection]:
+    """Return a database with the tables of this version, in memory."""
+    db = sqlite3.connect(":memory:")
+    file.build(db, 0, version)
+    return closing(db)
+
+
+def tables(db: sqlite3.Connection) -> dict[str, list[str]]:
+    """Return the words that each table was made with."""
+    found = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+    return {name: re.findall(r"\w+|\S", sql) for name, sql in found}
+
+
+# -- asking beforehand -----------------------------------------------------------
+
+
+def test_one_that_is_not_there_could_be_made(path: Path) -> None:
+    assert examination(path) == ""
+    path.touch()
+    assert examination(path) == ""
+
+
+def test_a_sound_one_is_sound_at_rest_and_in_use(path: Path) -> None:
+    make(path)
+    assert examination(path) == ""
+    with closing(SqliteStore(str(path), "two")):
+        assert examination(path) == ""
+
+
+def test_after_a_crash_nothing_is_made_beside_it(path: Path) -> None:
+    make(path)
+    leave_open(path)
+    assert examination(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"no database, but a text that is long enough for a header" * 3, "no history"),
+        (b"SQLite format 3\0" + bytes(200), "another program"),
+    ],
+)
+def test_what_is_none_is_told_beforehand(path: Path, content: bytes, why: str) -> None:
+    path.write_bytes(content)
+    assert why.replace("no history", "is not a history") in examination(path)
+
+
+def test_damage_and_a_newer_one_are_told_beforehand(path: Path) -> None:
+    make(path)
+    by_hand(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    assert "newer chatroom" in examination(path)
+    by_hand(path, f"PRAGMA user_version = {SCHEMA_VERSION}", "DELETE FROM meta")
+    assert "damaged" in examination(path)
+
+
+def test_where_it_could_not_be_is_told_beforehand(common: Path) -> None:
+    assert "there is no folder" in examination(common / "none" / "history.db")
+    assert "is a directory" in examination(common)
+    os.chmod(common, 0o555)
+    with as_nobody():
+        assert "Permission denied" in examination(common / "history.db")
+
+
 # -- making one ------------------------------------------------------------------
 
 
@@ -142,7 +175,9 @@ def test_a_new_one_is_ours_whole_and_for_nobody_else(path: Path) -> None:
 def test_the_page_about_it_has_the_schema_and_its_version() -> None:
     page = (ROOT / "docs" / "history-file.md").read_text(encoding="utf-8")
     (schema,) = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert schema.split() == file.SCHEMA.partition("PRAGMA")[0].split()
+    with closing(sqlite3.connect(":memory:")) as told, made(SCHEMA_VERSION) as meant:
+        told.executescript(schema)
+        assert tables(told) == tables(meant)
     assert f"describes version {SCHEMA_VERSION}." in page
     assert f"`0x{APPLICATION_ID:x}`" in page
 
@@ -210,7 +245,7 @@ def test_odd_names_are_names_of_files(
     monkeypatch.chdir(tmp_path)
     store = SqliteStore(name, "one")
     monkeypatch.chdir("/")
-    store.keep(said("lobby"), {}, 0.0, WALL)
+    store.keep(said("lobby"), {}, {}, 0.0, WALL)
     store.close()
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
     with closing(SqliteStore(str(tmp_path / name), "two")) as again:
@@ -365,12 +400,57 @@ def test_a_damaged_file_after_a_crash_is_left_alone(path: Path) -> None:
         "UPDATE sessions SET strikes = '1 x'",
         "UPDATE sessions SET ended_at = 'never'",
         "UPDATE sessions SET digest = 10 WHERE nick = 'Nick-1'",
+        "UPDATE sessions SET nick = x'61'",
+        "UPDATE sessions SET key = x'61'",
+        "UPDATE sessions SET strikes = x'31'",
+        "UPDATE sessions SET last_ref = x'61'",
+        "UPDATE sessions SET ended_at = 9e999",
+        "UPDATE sessions SET operator = 'me'",
+        "UPDATE sessions SET mute = x'61'",
+        "UPDATE rooms SET last_id = 9e999",
+        "UPDATE rooms SET name = x'61' WHERE name = 'tea'",
+        "DROP TABLE orders",
+        "ALTER TABLE sessions DROP COLUMN operator",
+        "UPDATE orders SET kind = 'wish' WHERE kind = 'nick'",
+        "UPDATE orders SET kind = x'6e69636b' WHERE kind = 'nick'",
+        "UPDATE orders SET target = x'61' WHERE kind = 'nick'",
+        "UPDATE orders SET target = '2001:db8::1/48' WHERE kind = 'address'",
+        "UPDATE orders SET target = 'home' WHERE kind = 'address'",
+        "UPDATE orders SET shown = x'61'",
+        "UPDATE orders SET by = x'61'",
+        "UPDATE orders SET text = x'61'",
+        "UPDATE orders SET until = 'never'",
+        "UPDATE orders SET until = -1",
+        "UPDATE orders SET until = 9e999",
+        "UPDATE orders SET until = 9007199254740992",
     ],
 )
 def test_what_is_not_as_it_should_be_is_left_alone(path: Path, statement: str) -> None:
     make(path)
     by_hand(path, statement)
     assert "is damaged" in refusal(path)
+
+
+def test_what_must_be_there_and_is_not_is_left_alone(path: Path) -> None:
+    """Damage may make any value none, whatever its column demands."""
+    make(path)
+    by_hand(
+        path,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(sql, 'TEXT NOT NULL', 'TEXT')",
+    )
+    by_hand(path, "UPDATE sessions SET strikes = NULL")
+    assert "a session has a value of a wrong kind in strikes" in refusal(path)
+
+
+def test_what_sqlite_quotes_of_the_damage_is_told_in_one_line(path: Path) -> None:
+    make(path)
+    by_hand(
+        path,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = sql || char(14, 10, 27) WHERE name = 'meta'",
+    )
+    assert 'unrecognized token: "\\x0e' in refusal(path)
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["checked", "too large to check"])
@@ -409,10 +489,13 @@ def test_random_damage_is_refused_or_lived_with(
 def live_with(store: SqliteStore) -> None:
     """Do all that a server does; only what is meant for it may be raised."""
     store.load_sessions(0.0, WALL)
+    store.load_orders(0.0, WALL)
     store._history_keep = 5
     calls: list[Callable[[], Any]] = [
         store.trim,
-        lambda: store.keep(said("lobby", "tea", "new"), {b"d" * 32: None}, 0.0, WALL),
+        lambda: store.keep(
+            said("lobby", "tea", "new"), {b"d" * 32: None}, {}, 0.0, WALL
+        ),
         *(lambda room=room: store.read(room, 1, 10**6) for room in store.rooms()),
     ]
     for call in calls:
@@ -444,9 +527,12 @@ def test_what_only_begins_with_a_rollback_is_put_right(path: Path) -> None:
 # -- rights ----------------------------------------------------------------------
 
 
-def test_a_file_that_may_not_be_written_is_told_and_left_alone(common: Path) -> None:
+@pytest.mark.parametrize("made", [make, make_version_1])
+def test_a_file_that_may_not_be_written_is_told_and_left_alone(
+    common: Path, made: Callable[[Path], None]
+) -> None:
     path = common / "history.db"
-    make(path)
+    made(path)
     path.chmod(0o444)
     with as_nobody():
         line = refusal(path)
@@ -495,9 +581,9 @@ def test_a_folder_that_may_not_be_written_any_more_is_told(common: Path) -> None
 
 def test_one_server_at_a_time(path: Path) -> None:
     store = SqliteStore(str(path), "one")
-    store.keep(said("lobby"), {}, 0.0, WALL)
+    store.keep(said("lobby"), {}, {}, 0.0, WALL)
     assert "is in use by another server; stop it" in refusal(path)
-    store.keep(more := said("lobby"), {}, 0.0, WALL)
+    store.keep(more := said("lobby"), {}, {}, 0.0, WALL)
     assert ids(more) == [2]
     store.close()
     SqliteStore(str(path), "one").close()
@@ -567,9 +653,9 @@ def test_a_foreign_lock_is_no_reason_not_to_start(path: Path) -> None:
         store = SqliteStore(str(path), "one")
         assert store.read("lobby", 1, 2)
         with pytest.raises(StoreError):
-            store.keep(said("lobby"), {}, 0.0, WALL)
+            store.keep(said("lobby"), {}, {}, 0.0, WALL)
         other.execute("ROLLBACK")
-        store.keep(said("lobby"), {}, 0.0, WALL)
+        store.keep(said("lobby"), {}, {}, 0.0, WALL)
         store.close()
 
 

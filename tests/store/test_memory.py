@@ -18,6 +18,6 @@ def test_the_identity_is_the_one_it_is_given() -> None:
 
 def test_nothing_is_kept_beyond_the_process() -> None:
     store = MemoryStore("one")
-    store.keep(said("lobby"), {}, 0.0, 0)
+    store.keep(said("lobby"), {}, {}, 0.0, 0)
     store.close()
     assert MemoryStore("two").open_log("lobby").last_id == 0

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 def make(path: Path, *rooms: str) -> None:
     """Make a history with a message for each of these rooms."""
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(said(*rooms), {}, 0.0, WALL)
+        store.keep(said(*rooms), {}, {}, 0.0, WALL)
 
 
 def test_what_is_kept_is_read(path: Path) -> None:
@@ -64,9 +64,9 @@ def test_a_server_that_starts_meanwhile_is_noticed(path: Path) -> None:
     with closing(HistoryReader(str(path))) as reader:
         assert reader.rooms() == {"lobby": 1}
         with closing(SqliteStore(str(path), "two")) as store:
-            store.keep(said("lobby", "tea"), {}, 0.0, WALL)
+            store.keep(said("lobby", "tea"), {}, {}, 0.0, WALL)
             assert reader.rooms() == {"lobby": 2, "tea": 1}
-            store.keep(said("lobby"), {}, 0.0, WALL)
+            store.keep(said("lobby"), {}, {}, 0.0, WALL)
             assert ids(list(reader.after("lobby", 1))) == [2, 3]
         assert reader.rooms() == {"lobby": 3, "tea": 1}
 
@@ -108,7 +108,7 @@ def test_while_it_is_read_the_server_keeps_and_does_not_wait(path: Path) -> None
         going = reader.after("lobby", 0)
         assert next(going).id == 1
         for number in range(2001, 2011):
-            store.keep(more := said("lobby"), {}, 0.0, WALL)
+            store.keep(more := said("lobby"), {}, {}, 0.0, WALL)
             assert ids(more) == [number]
         assert [m.id for m in going] == list(range(2, 2011))
         # Between two batches no lock is left: all can be put into the one file.
@@ -119,7 +119,7 @@ def test_while_it_is_read_the_server_keeps_and_does_not_wait(path: Path) -> None
 def test_after_a_crash_the_newest_are_read_and_nothing_is_changed(path: Path) -> None:
     make(path, "lobby")
     store = SqliteStore(str(path), "two")
-    store.keep(said("lobby"), {}, 0.0, WALL)
+    store.keep(said("lobby"), {}, {}, 0.0, WALL)
     files = {
         name: path.with_name(name).read_bytes()
         for name in ("history.db", "history.db-wal")

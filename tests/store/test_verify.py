@@ -9,22 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from chatroom.core.orders import Kind
 from chatroom.errors import StartError
 from chatroom.store import reader
 from chatroom.store.sqlite import SqliteStore
 from chatroom.store.verify import MAX_FINDINGS, verify
-from tests.store.conformance import WALL, said, session
+from tests.store.conformance import WALL, keyed, order, said, session
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A history with two rooms and two sessions."""
+    """A history with two rooms, two sessions and three orders."""
     path = tmp_path / "history.db"
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(said(*["lobby"] * 9, "tea", "tea"), {}, 0.0, WALL)
+        store.keep(said(*["lobby"] * 9, "tea", "tea"), {}, {}, 0.0, WALL)
         ann, bob = session("ann"), session("bob")
         ann.strikes.times = (1.0, 2.0)
-        store.keep([], {ann.digest: ann, bob.digest: bob}, 3.0, WALL)
+        ann.operator, ann.mute = b"o" * 32, "ann"
+        orders = keyed(order(), order(Kind.TOPIC, "tea"), order(Kind.LOCK, ""))
+        store.keep([], {ann.digest: ann, bob.digest: bob}, orders, 3.0, WALL)
     return path
 
 
@@ -39,7 +42,8 @@ def by_hand(path: Path, *statements: str) -> None:
 def test_a_sound_file(path: Path) -> None:
     report = verify(str(path))
     assert report.findings == []
-    assert (report.messages, report.rooms, report.sessions) == (11, 2, 2)
+    assert (report.messages, report.rooms) == (11, 2)
+    assert (report.sessions, report.orders) == (2, 3)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -59,7 +63,7 @@ def test_a_trimmed_file_is_sound(path: Path) -> None:
 
 def test_a_file_in_use_is_sound(path: Path) -> None:
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(said("lobby", "new"), {}, 0.0, WALL)
+        store.keep(said("lobby", "new"), {}, {}, 0.0, WALL)
         report = verify(str(path))
         assert report.findings == []
         assert report.messages == 13
@@ -105,11 +109,35 @@ def test_a_file_in_use_is_sound(path: Path) -> None:
         ("UPDATE sessions SET nick = CAST(x'ff' AS TEXT)", "the nick is not UTF-8"),
         ("UPDATE sessions SET digest = x'00' WHERE nick = 'Ann'", "has 1 bytes"),
         ("UPDATE sessions SET strikes = 'often'", "sessions: "),
+        ("UPDATE sessions SET ended_at = 9e999", "sessions: "),
+        (
+            "UPDATE sessions SET nick = x'61'",
+            "sessions: a session has a value of a wrong kind in nick",
+        ),
+        ("UPDATE sessions SET operator = x'00'", "its operator has 1 bytes"),
+        ("UPDATE sessions SET operator = 'me'", "sessions: "),
+        ("UPDATE sessions SET mute = CAST(x'ff' AS TEXT)", "the mute is not UTF-8"),
+        (
+            "UPDATE orders SET text = CAST(x'61ff' AS TEXT) WHERE kind = 'topic'",
+            "order topic tea: the text is not UTF-8 (byte 1)",
+        ),
+        (
+            "UPDATE orders SET shown = CAST(x'6100' AS TEXT) WHERE kind = 'topic'",
+            "order topic tea: the shown is not as it was sent",
+        ),
+        (
+            "UPDATE orders SET kind = 'wish' WHERE kind = 'lock'",
+            "orders: 'wish' is not",
+        ),
+        ("UPDATE orders SET kind = 'address' WHERE kind = 'nick'", "orders: an order"),
+        ("UPDATE orders SET until = -1", "orders: an order has an end that is no time"),
+        ("DROP TABLE orders", "schema: there is no table orders"),
+        ("PRAGMA user_version = 1", "schema: the table sessions is not as it"),
         ("DELETE FROM meta", "schema: it has no identity"),
         ("DROP TABLE sessions", "schema: there is no table sessions"),
         ("DROP TABLE rooms", "schema: there is no table rooms"),
         ("ALTER TABLE messages ADD COLUMN mood TEXT", "schema: the table messages"),
-        ("PRAGMA user_version = 0", "schema: it says 0, and should say 1"),
+        ("PRAGMA user_version = 0", "schema: it says 0, and should say 2"),
         (
             "UPDATE sqlite_master SET sql = replace(sql, 'text TEXT NOT NULL', "
             "'text TEXT') WHERE name = 'messages'",
@@ -126,7 +154,7 @@ def test_what_is_amiss_is_named(path: Path, statement: str, finding: str) -> Non
 
 def test_damage_is_found(path: Path) -> None:
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(said(*["lobby"] * 5000), {}, 0.0, WALL)
+        store.keep(said(*["lobby"] * 5000), {}, {}, 0.0, WALL)
     content = path.read_bytes()
     path.write_bytes(content[: 4096 * 9] + b"\xa5" * 4096 + content[4096 * 10 :])
     assert any(line.startswith("damaged: ") for line in verify(str(path)).findings)
@@ -163,7 +191,7 @@ def test_what_keeps_it_from_looking_is_no_damage(
 
 def test_of_many_findings_the_first_are_told(path: Path) -> None:
     with closing(SqliteStore(str(path), "one")) as store:
-        store.keep(said(*["lobby"] * 400), {}, 0.0, WALL)
+        store.keep(said(*["lobby"] * 400), {}, {}, 0.0, WALL)
     by_hand(path, "DELETE FROM messages WHERE id % 2")
     report = verify(str(path))
     assert len(report.findings) == MAX_FINDINGS

@@ -63,6 +63,10 @@ def _high(descriptor: int) -> int:
     return moved
 
 
+class Navigated(Exception):
+    """The page that was asked has gone meanwhile."""
+
+
 class Browser:
     """One browser for many pages; ``with`` starts and ends it."""
 
@@ -140,6 +144,8 @@ class Browser:
         while True:
             answer = self._receive(deadline, method)
             if answer.get("id") == number:
+                if "navigated" in str(answer.get("error")):
+                    raise Navigated(method)
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 result: dict[str, Any] = answer["result"]
                 return result
@@ -249,8 +255,15 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, expression: str, timeout: float = PATIENCE) -> None:
-        """Wait until *expression* is true."""
-        wait_for(lambda: self.value(f"Boolean({expression})"), expression, timeout)
+        """Wait until *expression* is true, of this page or the one that follows it."""
+
+        def holds() -> bool:
+            try:
+                return bool(self.value(f"Boolean({expression})"))
+            except Navigated:
+                return False
+
+        wait_for(holds, expression, timeout)
 
     def text(self, selector: str) -> str:
         """Return what is to be read in all the elements that *selector* finds."""

@@ -162,7 +162,9 @@ class World:
         log.add_sink(sink)
         self.log = sink.lines
         settings.setdefault("rate", 0.0)
-        self.server = Server(Settings(**settings), self.loop, log)
+        self.settings = Settings(**settings)
+        """What a reload finds; a test may put others here."""
+        self.server = Server(self.settings, self.loop, log, lambda: self.settings)
         self.server.store.identity = "store"
         tokens = itertools.count(1)
         self.server.chat._make_token = lambda: f"token-{next(tokens)}"

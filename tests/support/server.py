@@ -9,10 +9,12 @@ import os
 import resource
 import select
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -39,6 +41,31 @@ def run(*options: str, timeout: float = START) -> subprocess.CompletedProcess[st
     )
 
 
+HAND_OVER = """
+import os, sys
+given = [int(number) for number in sys.argv[1].split(",")]
+for place, copy in enumerate([os.dup(number) for number in given], 3):
+    os.dup2(copy, place)
+    os.set_inheritable(place, True)
+for number in given:
+    if number >= 3 + len(given):
+        os.close(number)
+os.environ["LISTEN_FDS"] = str(len(given))
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""A program that becomes another one, whose sockets have the numbers that they should.
+
+They are copied first, as one may stand where another has to be.
+"""
+
+
+def hand_over(sockets: Sequence[socket.socket], argv: Sequence[str]) -> list[str]:
+    """The command line that starts *argv* as systemd starts a service with sockets."""
+    numbers = ",".join(str(sock.fileno()) for sock in sockets)
+    return [sys.executable, "-ISc", HAND_OVER, numbers, *argv]
+
+
 class Server:
     """One running server; `with` starts it, and checks it at the end."""
 
@@ -47,8 +74,14 @@ class Server:
         *options: str,
         log: Path,
         stderr: IO[bytes] | int | None = None,
+        sockets: Sequence[socket.socket] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.options = options
+        self.sockets = sockets
+        """Listening sockets that it is handed, as by systemd."""
+        self.environ = environ or {}
+        """What its environment has beside ours."""
         self.log_path = log
         self.stopped = False
         self.addresses: list[tuple[str, int]] = []
@@ -76,24 +109,49 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
+        self.launch()
+        self.await_listening()
+
+    def launch(self) -> None:
+        """Start it."""
         options = self.options
         if "--port" not in options:
             options = ("--port", "0", *options)
+        argv = command(*options)
+        if self.sockets:
+            argv = hand_over(self.sockets, argv)
         # Its log is a file unless a test wants to see to it itself.
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command(*options),
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log if self._stderr is None else self._stderr,
+                pass_fds=[sock.fileno() for sock in self.sockets],
+                env={**os.environ, **self.environ},
             )
+
+    def await_listening(self) -> None:
+        """Wait until it listens."""
         try:
-            for _ in range(max(1, options.count("--host"))):
+            for _ in range(len(self.sockets) or max(1, self.options.count("--host"))):
                 self.addresses.append(self._read_address())
         except BaseException:
             self.kill()
             raise
         self._first_fds = self.fds()
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether there is something on its stdout, or it has ended."""
+        return self._wait_for_stdout(0)
+
+    def _wait_for_stdout(self, seconds: float) -> bool:
+        assert self.process.stdout is not None
+        # Not `select`, which knows no numbers above 1023: there may be a crowd here.
+        poll = select.poll()
+        poll.register(self.process.stdout, select.POLLIN)
+        return bool(poll.poll(1000 * max(0, seconds)))
 
     def _read_address(self) -> tuple[str, int]:
         line = self.read_stdout_line()
@@ -107,11 +165,11 @@ class Server:
         assert stdout is not None
         deadline = time.monotonic() + START
         line = bytearray()
-        # One byte at a time, so that nothing is hidden in a buffer from `select`.
+        # One byte at a time, so that nothing is hidden in a buffer from `poll`.
         while not line.endswith(b"\n"):
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([stdout], [], [], max(0, left))
-            assert ready, f"no line on stdout; {self.log()}"
+            spoke = self._wait_for_stdout(left)
+            assert spoke, f"no line on stdout; {self.log()}"
             byte = os.read(stdout.fileno(), 1)
             assert byte, f"ended with {self.process.wait(PATIENCE)}; {self.log()}"
             line += byte
@@ -179,9 +237,11 @@ class Server:
         rcvbuf: int | None = None,
         listener: int = 0,
         tls: ssl.SSLContext | None = None,
+        source: str | None = None,
     ) -> Peer:
-        """Connect, and say nothing yet."""
-        peer = Peer(self.addresses[listener], rcvbuf=rcvbuf, tls=tls)
+        """Connect, from the address *source*, and say nothing yet."""
+        where = self.addresses[listener]
+        peer = Peer(where, rcvbuf=rcvbuf, tls=tls, source=source)
         self.peers.append(peer)
         return peer
 

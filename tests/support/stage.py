@@ -11,7 +11,17 @@ from collections.abc import Sized
 
 from chatroom.core import messages, requests
 from chatroom.core.chat import Chat, Rules
-from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
+from chatroom.core.effects import (
+    Close,
+    Effect,
+    Enter,
+    Exit,
+    News,
+    Post,
+    Read,
+    Record,
+    Tell,
+)
 from chatroom.core.log import RoomLog
 from chatroom.core.rooms import Room
 from chatroom.core.sessions import Peer
@@ -48,6 +58,12 @@ def line(message: messages.Tellable) -> Line:
             return "kick", reason
         case messages.Error(code=code, ref=ref):
             return "error", code, ref
+        case messages.Topic(room=room, topic=topic, by=by):
+            return "topic", room, topic, by
+        case messages.Done(do=do):
+            return "op", do
+        case messages.Bans(bans=bans):
+            return "bans", tuple((b.nick or b.address, b.until, b.by) for b in bans)
         case messages.Pong(data=data):
             return "pong", data
     raise AssertionError(f"nobody is told {message}")
@@ -65,6 +81,8 @@ class Stage:
         self.told: dict[Peer, list[messages.Tellable]] = {}
         self.closed: set[Peer] = set()
         self.hears: dict[Peer, Room] = {}
+        self.records: list[tuple[str, str | None]] = []
+        """What operators did, and to whom."""
         self._position: dict[Peer, int] = {}
         self._own: dict[Peer, str] = {}
         self._last_word: set[Peer] = set()
@@ -167,13 +185,13 @@ class Stage:
                 self._tell_room(room, news)
             case Tell(peer, news):
                 self._tell(peer, news)
-            case Enter(peer, room, count):
+            case Enter(peer, room, count, topic):
                 self._check_here(peer)
                 assert self.hears.get(peer, room) is room, "one is in one room"
                 self.hears[peer] = room
                 self._position[peer] = room.log.last_id
                 known = "room", room.name, room.log.last_id, count
-                self.heard[peer].append(known)
+                self.heard[peer].append((*known, topic) if topic else known)
             case Exit(peer, _):
                 self._check_here(peer, last_word=True)
                 del self.hears[peer]
@@ -185,6 +203,9 @@ class Stage:
                 )
                 ids = tuple(range(first, first + len(page)))
                 self.heard[peer].append(("history", room.name, ids, more))
+            case Record(peer, do, target):
+                assert peer.session is not None, "it has never been here"
+                self.records.append((do, target))
             case Close(peer):
                 self._check_here(peer, last_word=True)
                 assert peer.gone
