@@ -52,7 +52,7 @@ INTEGERS = {
 }  # fmt: skip
 STRINGS = {
     "server", "nick", "session", "last_ref", "room", "log", "from", "to", "text", "ref",
-    "reason", "old", "new", "code", "data", "do",
+    "reason", "old", "new", "code", "data",
 }  # fmt: skip
 
 _tokens = itertools.count(1)
@@ -111,6 +111,11 @@ def check_shape(frame: Frame) -> None:
     if kind == "welcome":
         assert list(frame["limits"]) == LIMITS
         assert re.fullmatch(r"chatroom/\d+\.\d+\.\d+\S*", frame["server"])
+    elif kind == "op":
+        assert ("text" in frame) != ("bans" in frame and "more" in frame)
+        for ban in frame.get("bans", ()):
+            what = "nick" if "nick" in ban else "address"
+            assert list(ban) == [what, "until", "by", "reason"]
     elif kind == "rooms":
         assert all(list(entry) == ["room", "count"] for entry in frame["rooms"])
 
@@ -124,6 +129,7 @@ class Peer:
         *,
         rcvbuf: int | None = None,
         tls: ssl.SSLContext | None = None,
+        source: str | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
@@ -131,6 +137,8 @@ class Peer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         try:
             self.sock.settimeout(PATIENCE)
+            if source is not None:
+                self.sock.bind((source, 0))
             self.sock.connect(address)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.local: tuple[str, int] = self.sock.getsockname()[:2]
