@@ -60,15 +60,15 @@ def _operator_key(argv: Sequence[str]) -> int:
         line = entry(nick, key)
     except ValueError as wrong:
         parser.error(f"{nick!a}: {wrong}")
+    if sys.stdout is None or sys.stderr is None:
+        raise StartError("stdout or stderr is closed: the line and its key need both")
     try:
         print(line, flush=True)
     except OSError as error:
         raise StartError(f"the line cannot be written: {error.strerror}") from None
-    print(
-        f"the key of {line.split()[0]}, to be shown with /op: {key}",
-        file=sys.stderr,
-        flush=True,
-    )
+    # A script gets the bare key, a person is told what it is.
+    about = f"the key of {line.split()[0]}, to be shown with /op: "
+    print(about * sys.stderr.isatty() + key, file=sys.stderr, flush=True)
     return 0
 
 

@@ -21,7 +21,7 @@ def make_key(nick: str) -> tuple[str, str]:
     """Return (line of the file, key), as the command makes them."""
     made = run("operator-key", nick)
     assert made.returncode == 0
-    return made.stdout, made.stderr.split()[-1]
+    return made.stdout, made.stderr.strip()
 
 
 LINE, KEY_OF_ROOT = make_key("root")
