@@ -17,6 +17,7 @@ WAITING = "tests/integration"
 PURE = ("tests/client", "tests/core")
 DYING = (
     *("test_crash.py", "test_history_file.py", "test_chat_history.py"),
+    "test_operations.py",
     *("test_reconnect.py", "test_hostile.py", "test_tls.py", "test_password.py"),
     *("test_activation.py", "test_restart.py"),
     "test_browser.py",

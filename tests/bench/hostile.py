@@ -59,15 +59,17 @@ def fan_out(
     return len(chat.late) / cpu
 
 
-def member_memory(context: ssl.SSLContext | None, members: int) -> tuple[float, float]:
+def member_memory(
+    context: ssl.SSLContext | None, members: int, *, on_web: bool = False
+) -> tuple[float, float]:
     """Return the bytes that a member costs: at first, and when it has heard much."""
     wide = ("--max-clients-per-ip", "0")
     with server(*QUIET, *wide, tls=context is not None) as one:
         # What is loaded and made once is no member's.
-        Chat(one.address, 1, rate=1.0, tls=context).close()
+        Chat(one.address, 1, rate=1.0, tls=context, on_web=on_web).close()
         time.sleep(0.2)
         before = one.rss()
-        chat = Chat(one.address, members, rate=100.0, tls=context)
+        chat = Chat(one.address, members, rate=100.0, tls=context, on_web=on_web)
         try:
             come = one.rss() - before
             chat.run(2.0)

@@ -37,6 +37,7 @@ from tests.bench.measure import (
     steady,
 )
 from tests.bench.restart import restarted
+from tests.bench.size import CROWDS, chat, growth
 from tests.bench.typing import paste, type_while_others_talk
 from tests.fuzz.load import MIB, beside_hostiles
 
@@ -342,6 +343,34 @@ def restart(effort: Effort) -> list[Line]:
     ]
 
 
+def size(effort: Effort) -> list[Line]:
+    """Measure what docs/operations.md tells of how big a machine has to be."""
+    found = []
+    for members, rate in CROWDS:
+        run = chat(members, rate, 10 * effort.seconds)
+        share, late = 100 * run["server_share"], 1e3 * run["latency"]["p99"]
+        what = f"{members:,} members, {rate} texts/s: of a core"
+        found += [Line(what, f"{share:.1f} %"), Line("p99", f"{late:.1f} ms")]
+    kinds: tuple[tuple[str, bool, bool], ...] = (
+        ("plain", False, False),
+        ("in a browser", False, True),
+        ("TLS", True, False),
+        ("TLS, in a browser", True, True),
+    )
+    for name, sealed, on_web in kinds:
+        come, heard = member_memory(secured() if sealed else None, 250, on_web=on_web)
+        found += [
+            Line(f"RSS of a member, {name}", f"{come:,.0f} bytes"),
+            Line("the same who has heard 200 texts", f"{heard:,.0f} bytes"),
+        ]
+    history_bytes, log_bytes = growth(1000 if effort is QUICK else 10_000)
+    return [
+        *found,
+        Line("a text of 64 bytes in the history", f"{history_bytes:.0f} bytes"),
+        Line("in the log", f"{log_bytes:.0f} bytes"),
+    ]
+
+
 ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "crowd": (
         "100 clients, 10 talking, 256 in flight",
@@ -372,6 +401,7 @@ ROWS: dict[str, tuple[str, Callable[[Effort], list[Line]]]] = {
     "hostile": ("20 members at 50 texts/s beside 50 hostile connections", hostile),
     "typing": ("at a terminal, 1000 messages/s arriving", typing),
     "restart": ("1000 members chat through a restart on a port that stays", restart),
+    "size": ("a server as one runs it: what it takes of a machine", size),
     "storm": ("2000 come and go while others talk", storm),
 }
 

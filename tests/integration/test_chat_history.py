@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +21,6 @@ from tests.support.server import ROOT, Server
 from tests.support.waiting import PATIENCE
 
 PROGRAM = ROOT / "bin" / "chat-history"
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -225,124 +221,3 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     assert err == f"chat-history: there is no history in {tmp_path}/none.db\n"
     code, out, err = in_shell('"$@" tail -n x', tmp_path / "none.db")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-
-
-# -- the page about it -------------------------------------------------------------
-
-SECTIONS = {
-    title: re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    for title, text in re.findall(
-        r"^## (.+?)\n(.*?)(?=^## |\Z)", OPERATIONS, re.MULTILINE | re.DOTALL
-    )
-}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, ann: Peer) -> Path:
-    """A folder like a checkout, with a server that runs in it, and a copy."""
-    if shutil.which("sqlite3") is None:
-        pytest.skip("needs the sqlite3 command")
-    for name in ("bin", "docs"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    return tmp_path
-
-
-@pytest.mark.parametrize("title", [t for t, blocks in SECTIONS.items() if blocks])
-def test_commands_of_the_page_do_what_it_says(
-    checkout: Path, server: Server, path: Path, title: str
-) -> None:
-    if title.startswith("Restoring"):
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("VACUUM INTO ?", [str(checkout / "backup.db")])
-    before = identity(path)
-    lines = "".join(SECTIONS[title]).splitlines()
-    for line in lines:
-        if line == "# stop the server":
-            server.stop()
-        elif line.startswith("$ bin/chat-server ") and "--check" not in line:
-            serve(line[2:], checkout)
-        else:
-            assert line.startswith("$ ")
-            run_in(checkout, line[2:])
-    if title in RESULTS:
-        RESULTS[title](checkout, before)
-
-
-def run_in(folder: Path, line: str) -> None:
-    """Run a line of the page."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-c", line],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    assert (done.returncode, done.stderr) == (0, ""), (line, done)
-
-
-def serve(line: str, folder: Path) -> None:
-    """Start a server by a line of the page, and stop it."""
-    words = [sys.executable, *line.split(), "--port", "0"]
-    with subprocess.Popen(
-        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(b"listening on ")
-        process.terminate()
-    assert process.returncode == 0
-
-
-def identity(path: Path) -> str:
-    """Return the identity of the numbering in *path*."""
-    with closing(sqlite3.connect(path)) as db:
-        (found,) = db.execute("SELECT value FROM meta").fetchone()
-    assert isinstance(found, str)
-    return found
-
-
-def backed_up(folder: Path, before: str) -> None:
-    """Both copies are sound, whole, and nobody else's to read."""
-    for name in ("backup.db", "copy.db"):
-        copy = folder / name
-        assert copy.stat().st_mode & 0o777 == 0o600
-        assert identity(copy) == before
-        assert show(copy, "verify") == [
-            "sound: messages 3, rooms 1, sessions 1, orders 0"
-        ]
-
-
-def restored(folder: Path, before: str) -> None:
-    """The copy is in its place, and clients will notice."""
-    path = folder / ".chatroom" / "history.db"
-    assert (folder / "aside" / "history.db").exists()
-    assert re.fullmatch("[0-9a-f]{16}", identity(path))
-    assert identity(path) != before
-    assert len(show(path, "tail")) == 3
-
-
-def moved(folder: Path, before: str) -> None:
-    """It is elsewhere, whole, and the same."""
-    assert list((folder / ".chatroom").iterdir()) == []
-    assert identity(folder / "elsewhere.db") == before
-    assert len(show(folder / "elsewhere.db", "tail")) == 3
-
-
-def read(folder: Path, before: str) -> None:
-    """What was exported is there."""
-    assert (folder / "export.jsonl").exists()
-
-
-RESULTS: dict[str, Callable[[Path, str], None]] = {
-    "Backing it up": backed_up,
-    "Restoring a copy": restored,
-    "Moving it": moved,
-    "Reading it": read,
-}
-
-
-def test_the_page_has_the_sections_that_are_looked_at() -> None:
-    assert set(RESULTS) <= set(SECTIONS)
-    assert all(SECTIONS[title] for title in RESULTS)
