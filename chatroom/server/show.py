@@ -118,6 +118,12 @@ class Show:
         self._closing.clear()
         news.clear()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are sessions or orders that the store did not take."""
+        chat = self._chat
+        return bool(chat.sessions.changed or chat.oversight.orders.changed)
+
     def store_failed(self, error: StoreError, refused: int = 0) -> None:
         """Write it down once, and not for every message until it is over."""
         if not self._failing:
