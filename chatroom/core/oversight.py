@@ -398,8 +398,10 @@ class Oversight:
         reason: str = "",
         until: int | None = None,
     ) -> None:
-        assert session.peer is not None
-        self._chat.effects.append(Record(session.peer, do, target, reason, until))
+        peer = session.peer
+        assert peer is not None
+        done = Record(peer, session.nick, do, target, reason, until)
+        self._chat.effects.append(done)
 
 
 def _nick_of(nick: str | None) -> tuple[str, str]:

@@ -289,9 +289,12 @@ class Show:
         until = None
         if effect.until is not None:
             until = utc(effect.until) if effect.until else "never"
-        cast("Connection", effect.peer).note(
+        address = cast("Connection", effect.peer).transport.address
+        self._log.event(
             "info",
             "operator",
+            address=show_address(address),
+            nick=effect.by,
             do=effect.do,
             target=effect.target,
             reason=effect.reason or None,

@@ -115,6 +115,19 @@ def test_lists_of_bans_are_answered_one_a_tick(world: World) -> None:
     ]
 
 
+def test_the_log_says_who_it_was_then(world: World) -> None:
+    ann = member(world)
+    login(ann, "key")
+    ann.send_raw(
+        encode("op", do="ban", nick="eve") + encode("nick", nick="root")
+        + encode("op", do="lock")
+    )  # fmt: skip
+    world.settle()
+    done = [line for line in world.log if " operator " in line]
+    assert "nick=guest-1 do=ban target=eve" in done[1]
+    assert "nick=root do=lock" in done[2]
+
+
 def test_one_that_goes_while_it_waits_leaves_nothing(world: World) -> None:
     ann = member(world)
     login(ann, "no key")
