@@ -61,15 +61,20 @@ def _operator_key(argv: Sequence[str]) -> int:
     except ValueError as wrong:
         parser.error(f"{nick!a}: {wrong}")
     try:
+        # First, as a line whose key nobody has seen keeps the nick from everybody.
+        _show_key(line.split()[0], key)
         print(line, flush=True)
     except OSError as error:
-        raise StartError(f"the line cannot be written: {error.strerror}") from None
-    print(
-        f"the key of {line.split()[0]}, to be shown with /op: {key}",
-        file=sys.stderr,
-        flush=True,
-    )
+        raise StartError(f"the key cannot be written: {error.strerror}") from None
     return 0
+
+
+def _show_key(nick: str, key: str) -> None:
+    """Write *key* to stderr: for a script alone, for a person with what it is."""
+    if sys.stderr is None:
+        raise StartError("stderr is closed, where the key is to be shown")
+    about = f"the key of {nick}, to be shown with /op: "
+    print(about * sys.stderr.isatty() + key, file=sys.stderr, flush=True)
 
 
 def client(argv: Sequence[str] | None = None) -> int:

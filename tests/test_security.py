@@ -10,7 +10,7 @@ from chatroom.config import CommandLine, Settings
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([A-Z]\d.*?) \| (.*) \|$", PAGE, re.MULTILINE)
-NUMBERS = {"N": 16, "P": 14, "R": 10, "U": 11, "T": 10, "W": 14, "C": 9}
+NUMBERS = {"N": 16, "P": 14, "R": 10, "U": 12, "T": 10, "W": 14, "C": 9}
 """How many faults there are of each kind."""
 
 

@@ -27,6 +27,8 @@ class Question:
     text: str = ""
     secret: bool = False
     """Whether nobody may see the answer."""
+    inside: bool = False
+    """Whether it is asked while one is in, and lines are taken again behind it."""
     times: int = 0
     """How often it has been asked."""
 
@@ -37,9 +39,15 @@ class Question:
 
 
 class Asking:
-    """A nick and a password, and the questions for them."""
+    """A nick and a password, and the questions for them.
 
-    def __init__(self, nick: str | None, password: str | None) -> None:
+    *show_key* is told an operator's key, which is asked for while one is in.
+    """
+
+    def __init__(
+        self, nick: str | None, password: str | None, show_key: Callable[[str], None]
+    ) -> None:
+        self._show_key = show_key
         self.nick = nick
         """The name to join with; ``None``: one that the server gives."""
         self.password = password
@@ -50,8 +58,16 @@ class Asking:
             "nick-invalid": nick_question,
             "password": Question("password: ", self._take_password, secret=True),
         }
+        self.key = Question(
+            "operator's key: ", self._take_key, secret=True, inside=True
+        )
         self.asked: Question | None = None
         """The one that was asked last, until lines are taken again."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what was asked is of no use to who has got in."""
+        return self.asked is None or not self.asked.inside
 
     def about(self, code: str) -> Question | None:
         """Return what to ask after an error of *code*, ``None`` for nothing."""
@@ -66,4 +82,10 @@ class Asking:
         if len(line.encode()) > MAX_SECRET:
             return f"a password has at most {MAX_SECRET} bytes"
         self.password = line
+        return None
+
+    def _take_key(self, line: str) -> str | None:
+        key = line.strip()
+        if key:
+            self._show_key(key)
         return None

@@ -11,7 +11,6 @@ lost connection, what a command does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 
 from chatroom.client.asking import Asking, Question
 from chatroom.client.backlog import Backlog
@@ -23,18 +22,19 @@ from chatroom.client.connection import Connection, Target
 from chatroom.client.face import Face
 from chatroom.client.frames import Fields, check
 from chatroom.client.glyphs import clean
+from chatroom.client.operator_commands import is_login
 from chatroom.client.options import Options
+from chatroom.client.phase import Phase
 from chatroom.client.pulse import Pulse
 from chatroom.client.render import RETURNABLE, Renderer
 from chatroom.client.script import take
-from chatroom.client.security import Security
+from chatroom.client.security import Security, is_exposed, too_open
 from chatroom.client.session import Session
 from chatroom.client.talk import Talk
-from chatroom.client.transcript import amount
 from chatroom.client.view import View
 from chatroom.core.text import MAX_NICK
 from chatroom.errors import BadPeer, ChatroomError, ConnectError
-from chatroom.net.address import is_loopback, show, to_address
+from chatroom.net.address import show, to_address
 from chatroom.net.loop import Loop, Timer
 
 EXIT_LEFT = 0
@@ -62,21 +62,6 @@ SAYINGS = frozenset(("message", "whisper", "history"))
 """Frames that change nothing of how things stand."""
 
 
-class Phase(Enum):
-    """How far the client is."""
-
-    ENTERING = auto()
-    """On its way in: connecting, or hello is sent."""
-    ASKING = auto()
-    """One is not let in as one is; the user is asked for something else."""
-    JOINED = auto()
-    RETURNING = auto()
-    """The connection was lost, and not all is as it was yet."""
-    LEAVING = auto()
-    """Leave is sent; the goodbye is waited for."""
-    OVER = auto()
-
-
 class Client:
     """One user's stay in the chat."""
 
@@ -95,11 +80,7 @@ class Client:
         self._loop = loop
         self._options = options
         self._targets = targets
-        self._asking = Asking(options.nick, password)
-        self._exposed = security is None and not all(
-            is_loopback(to_address(address)) for _, address in targets
-        )
-        """Whether others may read what is sent, on its way to another machine."""
+        self._exposed = is_exposed(security, (to_address(it) for _, it in targets))
         self._aliases = 0
         self._phase = Phase.ENTERING
         self._pending = Backlog()
@@ -122,7 +103,16 @@ class Client:
         self._comeback = Comeback(loop, self, Backoff(chance))
         send = self._connection.send
         self._pulse = Pulse(loop, send, self._tell_status)
-        self._talk = Talk(self.session, options.ignored, send, self.notice, self.leave)
+        self._talk = Talk(
+            self.session,
+            options.ignored,
+            send,
+            self.notice,
+            self.leave,
+            self._ask_key,
+            too_open("an operator's key", name) if self._exposed else "",
+        )
+        self._asking = Asking(options.nick, password, self._talk.login)
 
     @property
     def face(self) -> Face:
@@ -136,7 +126,7 @@ class Client:
     def start(self) -> None:
         """Connect."""
         if self._asking.password is not None and self._exposed:
-            error = self._too_open("the password")
+            error = ConnectError(too_open("the password", self._connection.name))
             self._loop.call_soon(lambda: self.lost(error))
             return
         self._connect()
@@ -145,12 +135,6 @@ class Client:
         self._state = "connecting"
         self._tell_status()
         self._connection.open(self._targets)
-
-    def _too_open(self, what: str) -> ConnectError:
-        return ConnectError(
-            f"{what} for {self._connection.name} would go over the network in plain "
-            "text: use --tls"
-        )
 
     def outcome(self) -> int:
         """Return the exit code, or raise what has ended it all."""
@@ -241,9 +225,13 @@ class Client:
 
     def _invite(self) -> None:
         """Take lines, and show where one is, and as who."""
+        if self._asking.is_over:
+            self._take_lines()
+        self._tell_status()
+
+    def _take_lines(self) -> None:
         self._asking.asked = None
         self.face.prompt(PROMPT)
-        self._tell_status()
 
     def _tell_status(self) -> None:
         self._view.stand(self._state, self._pulse.rtt)
@@ -292,7 +280,8 @@ class Client:
         if question is None or not self.face.interactive:
             self._finish(EXIT_FAILED, self._not_let_in(frame))
         elif question.secret and self._exposed:
-            self._finish(EXIT_FAILED, self._too_open("a password"))
+            error = ConnectError(too_open("a password", self._connection.name))
+            self._finish(EXIT_FAILED, error)
         else:
             # At leisure: the server would wait for ten seconds only.
             self._connection.close()
@@ -325,6 +314,15 @@ class Client:
         self.face.prompt(question.prompt, question.secret)
         self.face.open()
 
+    def _ask_key(self) -> None:
+        """Ask a member for an operator's key."""
+        if not self.face.interactive:
+            self.notice("usage: /op KEY")
+            return
+        question = self._asking.asked = self._asking.key
+        self.notice("nobody sees what you type; Enter alone gives up")
+        self.face.prompt(question.prompt, question.secret)
+
     def _answer(self, question: Question, line: str) -> None:
         wrong = question.take(line)
         if wrong is not None and not question.asked_enough:
@@ -342,6 +340,10 @@ class Client:
         if self._phase in (Phase.LEAVING, Phase.OVER):
             return
         question = self._asking.asked
+        if question is not None and question.inside:
+            self._take_lines()
+            question.take(line)
+            return
         secret = question is not None and question.secret
         if not (line if secret else line.strip()):
             return
@@ -354,7 +356,8 @@ class Client:
             return
         if self.face.interactive:
             line = self._talk.addressed(line)
-            if self._phase is Phase.RETURNING and not needs_server(line):
+            away = self._phase is Phase.RETURNING
+            if is_login(line) or (away and not needs_server(line)):
                 self._enter_alone(line)
                 return
             if self._pending.is_full:
@@ -428,10 +431,10 @@ class Client:
         self._catch_up()
         while self._pending and self._phase is Phase.JOINED and not self._is_full():
             line = self._pending.take()
-            if self.face.interactive:
-                run_line(self._talk, line)
-            elif self._options.json_in:
+            if self._options.json_in:
                 take(self._talk, line)
+            elif self.face.interactive or is_login(line):
+                run_line(self._talk, line)
             else:
                 self._talk.say(line)
         self._ask_beside()
@@ -520,25 +523,11 @@ class Client:
 
     def _go(self, code: int) -> None:
         """End without the server's goodbye, which would have come behind all else."""
-        open_ends = self._open_ends()
+        open_ends = self.session.outbox.open_ends(len(self._pending))
         if open_ends:
             self.notice(open_ends)
         self._finish(code)
 
-    # -- what is left undone --------------------------------------------------
-
-    def _open_ends(self) -> str:
-        """Return in words what was typed and is not known to be said."""
-        if self.session.outbox.leaves:
-            return ""
-        unanswered, waiting = self.session.outbox.unanswered, len(self._pending)
-        ends = []
-        if unanswered:
-            ends.append(f"not confirmed: {unanswered} of your messages")
-        if waiting:
-            ends.append(f"not sent: {amount(waiting, 'line')}")
-        return "; ".join(ends)
-
     def _with_what_is_open(self, error: ChatroomError) -> ChatroomError:
-        open_ends = self._open_ends()
+        open_ends = self.session.outbox.open_ends(len(self._pending))
         return type(error)(f"{error}; {open_ends}") if open_ends else error

@@ -8,12 +8,9 @@ Must not know: sockets, terminals.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Protocol
 
-from chatroom.client.frames import Fields
+from chatroom.client.command import Chat, Command, Names
+from chatroom.client.operator_commands import FOR_ALL, ORDERS, is_login
 from chatroom.core.moderation import LEAVE_COMMAND
 from chatroom.core.text import MAX_NICK, nick_error, room_error, to_nfc
 
@@ -22,68 +19,14 @@ MAX_HISTORY_PAGE = 200
 MAX_MISTYPED = 20
 """Characters of a name up to which one is looked for that is near."""
 
-_COMMAND = re.compile(r"/(\S*)\s*(.*)", re.DOTALL)
+_COMMAND = re.compile(r"\s*/(\S*)\s*(.*)", re.DOTALL)
 _TO_AND_TEXT = re.compile(r"(\S+)\s(.*)", re.DOTALL)
-
-
-class Names(Enum):
-    """What the words of a command can be completed to."""
-
-    NONE = auto()
-    NICKS = auto()
-    ROOMS = auto()
-    COMMANDS = auto()
-
-
-class Chat(Protocol):
-    """What a command may do."""
-
-    def say(self, text: str) -> None:
-        """Say *text* to the room."""
-
-    def whisper(self, to: str, text: str) -> None:
-        """Say *text* to one member."""
-
-    def ask(self, frame: Fields) -> None:
-        """Send *frame*, which says nothing to anybody."""
-
-    def search(self, text: str) -> None:
-        """Look for messages of the room that hold all words of *text*."""
-
-    def ignore(self, nick: str) -> None:
-        """Ignore *nick*, or no longer; tell who is ignored where it is empty."""
-
-    def notice(self, text: str) -> None:
-        """Tell one's own user something."""
-
-    def leave(self) -> None:
-        """Leave the chat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command; *run* gets what stands behind its name."""
-
-    name: str
-    usage: str
-    about: str
-    run: Callable[[Chat, str], bool]
-    """Returns whether it was used as it should be."""
-    more: str = ""
-    """What else there is to know of it."""
-    alone: bool = False
-    """Whether it does without a server."""
-    says: Callable[[str], str] | None = None
-    """Returns the text that it says, of what stands behind its name."""
-    first: Names = Names.NONE
-    """What its first word names."""
-    rest: Names = Names.NONE
-    """What the others name."""
 
 
 def name_of(line: str) -> str | None:
     """Return the name of the command that *line* is, or ``None`` for a text."""
-    if not line.startswith("/") or line.startswith("//"):
+    # A key is not said because of a space before it.
+    if line.startswith("//") or not (line.startswith("/") or is_login(line)):
         return None
     return _parts(line)[0]
 
@@ -168,8 +111,9 @@ def _help(chat: Chat, argument: str) -> bool:
         more = f"\n{command.more}" if command.more else ""
         chat.notice(f"{command.usage}: {command.about}{more}")
         return True
-    width = max(len(command.usage) for command in COMMANDS.values())
-    lines = [f"{c.usage:{width}}  {c.about}" for c in COMMANDS.values()]
+    commands = [one for one in COMMANDS.values() if one not in ORDERS]
+    width = max(len(command.usage) for command in commands)
+    lines = [f"{c.usage:{width}}  {c.about}" for c in commands]
     lines.append(f"{'!leave':{width}}  leave, too")
     lines.append(f"{'//text':{width}}  say a text that begins with a slash")
     chat.notice("\n".join(lines))
@@ -359,6 +303,8 @@ COMMANDS = {
             alone=True,
             first=Names.NICKS,
         ),
+        *FOR_ALL,
         Command("quit", "/quit", "leave", _quit, alone=True),
+        *ORDERS,
     )
 }

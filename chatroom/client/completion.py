@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chatroom.client.commands import COMMANDS, Names, name_of
+from chatroom.client.command import Names
+from chatroom.client.commands import COMMANDS, name_of
 from chatroom.core.text import lookup_key, nick_key
 
 

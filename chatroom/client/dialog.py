@@ -17,11 +17,14 @@ from chatroom.client.glyphs import clean
 from chatroom.client.keys import Key
 from chatroom.client.line_history import LineHistory
 from chatroom.client.lines import PLAIN, Line, Style, line
+from chatroom.client.operator_commands import COMMAND, confides, seen
 from chatroom.client.recall import Recall
 from chatroom.client.screen import Area
 from chatroom.client.status import ALARM, Status
 
 LEAVES = "Ctrl-C again leaves"
+FORGOTTEN = "forgotten, as a part of it may be an operator's key"
+"""Where the command before a key is not whole any more."""
 CHOSEN: Style = ("1;7", "1;7")
 """The candidate that stands in the text."""
 
@@ -48,8 +51,12 @@ class Dialog:
         self._recall = Recall()
         self._editor = Editor(self._recall)
         self._prompt = ""
-        self.secret = False
-        """Whether what is being typed is not to be seen."""
+        self._secret = False
+        """Whether what is asked for is not to be seen."""
+        self._confided = False
+        """Whether an operator's key is being typed, behind its command.  It is masked,
+        and has an editor of its own, so that it gets into no recall and Ctrl-Y does
+        not bring it back."""
         self._hints: tuple[Line, ...] = ()
         self._objected: str | None = None
         """The text that the owner would rather not be told, while it stands there."""
@@ -64,24 +71,36 @@ class Dialog:
 
     def prompt(self, text: str, secret: bool = False) -> None:
         """Put *text* before what is typed; nothing is shown of what is *secret*."""
-        if secret or self.secret:
+        if secret or self._secret:
             # Neither is it remembered, nor can it be called back.
-            self._editor = Editor(Recall() if secret else self._recall)
-            self._editor.clear()
+            self._begin(unseen=secret)
+            self._confided = False
             self._hints, self._objected, self._choice = (), None, None
-        self._prompt, self.secret = text, secret
+        self._prompt, self._secret = text, secret
+
+    def _begin(self, unseen: bool) -> None:
+        """Begin with an empty text; what is typed *unseen* is not remembered."""
+        self._editor.clear()
+        self._editor = Editor(Recall() if unseen else self._recall)
+        self._editor.clear()
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether what is being typed is not to be seen."""
+        return self._secret or self._confided
 
     def area(self, status: Status | None) -> Area:
         """Return what stands at the bottom of the screen."""
-        if self.secret:
+        if self._secret:
             return Area(self._prompt, "", 0, status, self._hints)
         editor = self._editor
         prompt = editor.label or self._prompt
-        return Area(prompt, editor.text, editor.cursor, status, self._hints)
+        text = seen(editor.text) if self._confided else editor.text
+        return Area(prompt, text, editor.cursor, status, self._hints)
 
     def press(self, key: Key) -> list[Wish]:
         """Do what *key* asks for; return what only the terminal can do."""
-        if self.secret and key.name == "ctrl-r":
+        if self.is_secret and key.name == "ctrl-r":
             return []  # It would not be seen that one searches.
         editor = self._editor
         before = editor.text, editor.cursor, editor.label
@@ -99,7 +118,22 @@ class Dialog:
             self._hints = ()
         for event in events:
             self._take(event, objected, leaving, choice)
+        if not self._secret:
+            self._confide()
         return []
+
+    def _confide(self) -> None:
+        """Look whether what stands there now is an operator's key."""
+        editor = self._editor
+        text, cursor = editor.text, editor.cursor
+        if confides(text) == self._confided:
+            return
+        self._confided = not self._confided
+        self._begin(unseen=self._confided)
+        if self._confided or COMMAND.startswith(text.strip().lower()):
+            self._editor.set_text(text, cursor)
+        else:
+            self._hint(FORGOTTEN)
 
     def _take(
         self, event: Event, objected: str | None, leaving: bool, choice: _Choice | None
@@ -125,7 +159,7 @@ class Dialog:
         self._hints = (line(clean(text), style),)
 
     def _enter(self, text: str, insists: bool) -> None:
-        if not self.secret and text.strip():
+        if not self.is_secret and text.strip():
             reason = None if insists else self._owner.objection(text)
             if reason is not None:
                 self._objected = text
@@ -140,7 +174,7 @@ class Dialog:
 
     def _complete(self, choice: _Choice | None, step: int) -> None:
         """Put the next candidate into the text, or what all have in common."""
-        if self.secret:
+        if self._secret:
             return
         if choice is None:
             choice = self._first_choice()

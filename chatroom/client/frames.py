@@ -53,6 +53,17 @@ def _size_of_room(value: Any) -> bool:
     )
 
 
+def _ban(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and ("nick" in value) != ("address" in value)
+        and _string(value.get("nick", value.get("address")))
+        and "until" in value  # A time, which is only shown.
+        and _string(value.get("by"))
+        and _string(value.get("reason"))
+    )
+
+
 def _message(value: Any) -> bool:
     return (
         type(value) is dict
@@ -119,11 +130,14 @@ TABLE: dict[str, dict[str, Check]] = {
         "ref?": _string,
     },
     "kick": {"reason": _string, "text": _string},
+    "op": {"do": _string, "text": _string},
     "error": {"code": _string, "text": _string, "ref?": _string},
     "ping": {"data?": _string},
     "pong": {"data?": _string},
 }
 """The fields of each frame; ``?`` marks those that may be missing."""
+BANS: dict[str, Check] = {"do": _string, "bans": _list_of(_ban), "more": _flag}
+"""Those of an ``op`` that lists bans."""
 
 
 def check(frame: Fields) -> str | None:
@@ -137,6 +151,8 @@ def check(frame: Fields) -> str | None:
     fields = TABLE.get(kind)
     if fields is None:
         return None
+    if kind == "op" and ("bans" in frame or frame.get("do") == "bans"):
+        fields = BANS
     wrong = _wrong_field(frame, fields)
     if wrong is not None:
         raise BadPeer(f"the server sent a {kind} frame without a valid {wrong}")

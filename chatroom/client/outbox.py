@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from itertools import count
 
 from chatroom.client.frames import Fields
+from chatroom.client.transcript import amount
 from chatroom.core.moderation import LEAVE_COMMAND
 from chatroom.core.text import to_nfc
 
-NICK_ERRORS = frozenset(("nick-taken", "nick-invalid"))
+NICK_ERRORS = frozenset(("nick-taken", "nick-invalid", "banned"))
 ROOM_ERRORS = frozenset(("full", "room-invalid"))
 
 Key = str | int
@@ -224,6 +225,18 @@ class Outbox:
     def unanswered(self) -> int:
         """How much of what was said is unanswered."""
         return len(self._sent) - len(self._asks)
+
+    def open_ends(self, waiting: int) -> str:
+        """Return in words what is not known to be said, with so many lines *waiting*
+        that were typed and not sent."""
+        if self.leaves:
+            return ""
+        ends = []
+        if self.unanswered:
+            ends.append(f"not confirmed: {self.unanswered} of your messages")
+        if waiting:
+            ends.append(f"not sent: {amount(waiting, 'line')}")
+        return "; ".join(ends)
 
     @property
     def shouts(self) -> int:

@@ -19,10 +19,11 @@ from chatroom.client.frames import Fields
 from chatroom.client.glyphs import clean, clean_lines, text_width
 from chatroom.client.lines import PLAIN, Line, Style, line
 from chatroom.client.nicks import colour_of, names
+from chatroom.client.operator_commands import marked
 from chatroom.client.presence import Presence, Told
 from chatroom.client.reading import Reading
 from chatroom.client.session import Session
-from chatroom.client.times import Days, clock_time
+from chatroom.client.times import Days, clock_time, date_time
 from chatroom.client.transcript import amount
 
 MAX_INDENT = 20
@@ -326,10 +327,36 @@ class Renderer:
             return [self._news("you have left")]
         return self._alarm(f"KICKED ({clean(reason)})", frame["text"])
 
+    def _op(self, frame: Fields, session: Session) -> list[Shown]:
+        if "bans" not in frame:
+            return [self._news(frame["text"])]
+        bans = frame["bans"]
+        text = "\n".join(["bans:", *map(self._ban, bans)]) if bans else "bans: none"
+        if frame["more"] and bans:
+            text += f"\n... more: /bans {_banned(bans[-1])}"
+        return [self._news(text)]
+
+    def _ban(self, ban: Fields) -> str:
+        end = date_time(ban["until"], self._moment())
+        lasts = f"until {end}" if ban["until"] else "for good"
+        reason = f": {clean(ban['reason'])}" if ban["reason"] else ""
+        return f"{_banned(ban)} {lasts}, by {clean(ban['by'])}{reason}"
+
+    def _unasked(self, frame: Fields, session: Session) -> list[Shown]:
+        """Return an error that nothing has led to but an operator."""
+        if frame["code"] == "muted":
+            return self._alarm("MUTED", frame["text"])
+        return [self._news(frame["text"], _STRONG)]
+
     def _error(self, frame: Fields, session: Session) -> list[Shown]:
         if not session.joined:
             return []  # Why there is no chat: told at the end.
         return [self._news(f"not done: {frame['text']}", _STRONG)]
+
+
+def _banned(ban: Fields) -> str:
+    """Return whom *ban* is about, as one types it."""
+    return clean(ban["address"] if "address" in ban else marked(ban["nick"]))
 
 
 _SHOW: dict[str, Callable[[Renderer, Fields, Session], list[Shown]]] = {
@@ -345,7 +372,9 @@ _SHOW: dict[str, Callable[[Renderer, Fields, Session], list[Shown]]] = {
     "topic": Renderer._topic,
     "warning": Renderer._warning,
     "kick": Renderer._kick,
+    "op": Renderer._op,
     "error": Renderer._error,
+    "unasked": Renderer._unasked,
 }
 
 _SHOW_BACK: dict[str, Callable[[Renderer, Fields, Session], list[Shown]]] = {

@@ -26,6 +26,7 @@ NEEDED = {
     "whisper": ("to", "text"),
     "nick": ("nick",),
     "join": ("room",),
+    "op": ("do",),
 }
 """Fields that have to be strings for the client itself to follow what happens."""
 

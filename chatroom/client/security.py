@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatroom.client.options import Options
 from chatroom.errors import ConnectError
+from chatroom.net.address import Address, is_loopback
 
 if TYPE_CHECKING:
     import ssl
@@ -47,6 +49,17 @@ def make_security(options: Options) -> Security | None:
     except ValueError:
         raise ConnectError(f"{options.host!a} is no name for TLS") from None
     return Security(context, name, pin)
+
+
+def is_exposed(security: Security | None, addresses: Iterable[Address]) -> bool:
+    """Tell whether others may read what goes to one of *addresses*, over *security*:
+    whether it is on its way to another machine in plain text."""
+    return security is None and not all(map(is_loopback, addresses))
+
+
+def too_open(what: str, server: str) -> str:
+    """Return why *what*, a secret, is not sent to *server*."""
+    return f"{what} for {server} would go over the network in plain text: use --tls"
 
 
 _NO_TLS = (

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from chatroom.client.frames import Fields
 from chatroom.client.outbox import Outbox
-from chatroom.client.questions import QUESTIONS, Questions, Take
+from chatroom.client.questions import OP, QUESTIONS, Questions, Take
 from chatroom.client.transcript import Event, Heard, Transcript, amount
 from chatroom.core.moderation import Moderator
 from chatroom.core.text import is_guest_key, nick_key
@@ -124,7 +124,7 @@ class Session:
         if kind in ("join", "nick"):
             self.outbox.ask(frame)
         elif kind in QUESTIONS:
-            self.questions.ask(kind, take)
+            self.questions.ask(frame, take)
         return frame
 
     def next_frame(self) -> Fields | None:
@@ -213,13 +213,16 @@ class Session:
         return events
 
     def _members(self, frame: Fields) -> list[Event] | None:
-        return self.questions.answered("members", frame)
+        return self.questions.answered("who", frame)
 
     def _rooms(self, frame: Fields) -> list[Event] | None:
         return self.questions.answered("rooms", frame)
 
     def _history(self, frame: Fields) -> list[Event] | None:
         return self.questions.answered("history", frame)
+
+    def _op(self, frame: Fields) -> list[Event] | None:
+        return self.questions.answered(OP + frame["do"], frame)
 
     def _missed(self, page: Fields | None) -> list[Event] | None:
         """Take a page of what was missed."""
@@ -261,6 +264,8 @@ class Session:
         if "ref" in frame:
             self.outbox.answered(frame["ref"])
             return None
+        if self.questions.is_unasked(frame["code"]):
+            return [Heard("unasked", frame)]
         if self.settled and self.outbox.refused(frame["code"]):
             return None
         return [Heard("error", frame), *self.questions.refused()]
@@ -306,6 +311,7 @@ _RECEIVE: dict[str, Callable[[Session, Fields], list[Event] | None]] = {
     "members": Session._members,
     "rooms": Session._rooms,
     "history": Session._history,
+    "op": Session._op,
     "whisper": Session._whisper,
     "warning": Session._warning,
     "error": Session._error,

@@ -16,16 +16,21 @@ from chatroom.client.completion import Completion, complete
 from chatroom.client.frames import Fields
 from chatroom.client.ignored import Ignored
 from chatroom.client.members import Members, Rooms
+from chatroom.client.operating import Operating
+from chatroom.client.questions import Take
 from chatroom.client.search import Search
 from chatroom.client.session import Session
 from chatroom.client.transcript import Event
+from chatroom.config import MAX_SECRET
 from chatroom.core.text import nick_key, text_error
 
 
 class Talk:
     """One user's part of it.
 
-    *send* sends a frame, *notice* tells the user something, *leave* leaves the chat.
+    *send* sends a frame, *notice* tells the user something, *leave* leaves the chat,
+    *ask_key* asks the user for an operator's key; *exposed* says why none may be sent,
+    if so.
     """
 
     def __init__(
@@ -35,15 +40,20 @@ class Talk:
         send: Callable[[Fields], None],
         notice: Callable[[str], None],
         leave: Callable[[], None],
+        ask_key: Callable[[], None],
+        exposed: str = "",
     ) -> None:
         self._session = session
         self._send = send
         self.notice = notice
         self.leave = leave
+        self._ask_key = ask_key
+        self._exposed = exposed
         self.ignored = Ignored(ignored)
         self._members = Members()
         self._rooms = Rooms()
         self._search = Search(self.ignored.hides)
+        self._operating = Operating()
         self._whisperer = ""
         """Who has whispered to one last."""
 
@@ -72,11 +82,40 @@ class Talk:
 
     def ask(self, frame: Fields) -> None:
         """Send *frame*; the answer is the user's, and is shown."""
-        take = self._listed if frame["type"] == "rooms" else None
+        take: Take | None = None
+        if frame["type"] == "rooms":
+            take = self._listed
+        elif frame["type"] == "op":
+            if frame["do"] == "login" and self._exposed:
+                self.notice(self._exposed)
+                return
+            self._operating.asked(frame)
+            take = self._operated
         self._send(self._session.ask(frame, take))
 
     def _listed(self, page: Fields | None) -> None:
         self._rooms.listed(page)
+
+    def _operated(self, frame: Fields | None) -> list[Event] | None:
+        return self._operating.answer(frame, self._session.token)
+
+    def login(self, key: str) -> None:
+        """Show an operator's *key*; without one, ask for it."""
+        if self._exposed:
+            self.notice(self._exposed)
+        elif not self._session.settled:
+            self.notice("there is no connection; /op again when it is back")
+        elif not key:
+            self._ask_key()
+        elif len(key.encode()) > MAX_SECRET:
+            self.notice(f"an operator's key has at most {MAX_SECRET} bytes")
+        else:
+            self.ask({"type": "op", "do": "login", "key": key})
+
+    def show_topic(self) -> None:
+        """Tell the topic."""
+        topic = self._session.topic or "none (an operator sets it: /topic TEXT)"
+        self.notice(f"topic of {self._session.room}: {topic}")
 
     def search(self, text: str) -> None:
         """Look for *text* in this room."""
@@ -146,7 +185,7 @@ class Talk:
                 return self._search.end("you are in another room now")
         if kind in ("welcome", "renamed"):
             self.ignored.spare(session.nick)
-        return []
+        return self._operating.welcome(session.token) if kind == "welcome" else []
 
     def _renamed(self, frame: Fields) -> None:
         self.ignored.renamed(frame)
@@ -174,4 +213,4 @@ class Talk:
         """There is no connection any more; return what is to be shown."""
         for asker in (self._members, self._rooms, self._search):
             asker.lost()
-        return self._search.end("the connection was lost")
+        return [*self._operating.lost(), *self._search.end("the connection was lost")]

@@ -288,7 +288,7 @@ class Terminal:
         with suppress(OSError):
             self._write(GIVE_BACK)
         # What was typed of a secret is not for the shell, nor for its screen.
-        when = termios.TCSAFLUSH if self._dialog.secret else termios.TCSANOW
+        when = termios.TCSAFLUSH if self._dialog.is_secret else termios.TCSANOW
         self._set(self._settings, when)
 
     def _set(self, mode: list[Any], when: int = termios.TCSANOW) -> None:

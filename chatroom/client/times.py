@@ -30,6 +30,14 @@ def clock_time(at: Any) -> str:
     return NO_TIME if local is None else f"{local.tm_hour:02}:{local.tm_min:02}"
 
 
+def date_time(at: Any, now: int) -> str:
+    """Return *at* as it is told at *now*: with its day where that is another one."""
+    local = local_time(at)
+    if local is None or _day_of(local) == _day_of(local_time(now)):
+        return clock_time(at)
+    return f"{clock_time(at)} on {_in_words(local)}"
+
+
 class Days:
     """The days of what is shown, line by line, beginning with the day of *at*."""
 
@@ -42,7 +50,11 @@ class Days:
         if local is None or _day_of(local) == self._day:
             return ""
         self._day = _day_of(local)
-        return time.strftime(f"%A, {local.tm_mday} %B {local.tm_year}", local)
+        return _in_words(local)
+
+
+def _in_words(local: time.struct_time) -> str:
+    return time.strftime(f"%A, {local.tm_mday} %B {local.tm_year}", local)
 
 
 def _day_of(local: time.struct_time | None) -> tuple[int, ...]:

@@ -217,14 +217,14 @@ class Oversight:
         other, _ = self._other(session, request.nick)
         if other is None or other.peer is None:
             raise Refused("no-such-nick", f"there is no {request.nick} here")
-        nick = other.nick
+        nick, peer = other.nick, other.peer
         self._record(session, "kick", nick, reason)
         text = (
             f"{session.nick}, an operator, has disconnected you{_because(reason)}. "
             "You can come back; whoever goes on is banned."
         )
-        self._chat.kick(other.peer, "operator", text, now)
-        return f"{nick} is disconnected"
+        self._chat.kick(peer, "operator", text, now)
+        return f"{nick} is disconnected; that was from {peer.address}"
 
     def _ban(self, session: Session, request: Op, now: float, wall: int) -> str:
         if request.address is not None:
@@ -232,13 +232,15 @@ class Oversight:
         other, key = self._other(session, request.nick)
         nick = other.nick if other is not None else to_nfc(request.nick or "")
         order = self._order(Kind.NICK, key, nick, session, request, now, wall)
-        if other is not None and other.peer is not None:
+        peer = other.peer if other is not None else None
+        if peer is not None:
             text = _banned("your nick", order, now)
-            self._chat.kick(other.peer, "banned", text, now)
-            here = ", and was disconnected"
+            self._chat.kick(peer, "banned", text, now)
+            # What he may have to ban too, as another nick is easily found.
+            here = f"disconnected; that was from {peer.address}"
         else:
-            here = "; nobody of that nick is here"
-        return f"{nick} is banned {order.lasts(now)}{here}"
+            here = "nobody of that nick is here"
+        return f"{nick} is banned {order.lasts(now)}; {here}"
 
     def _ban_address(self, session: Session, request: Op, now: float, wall: int) -> str:
         network = self._network(request)

@@ -71,6 +71,16 @@ EVERY_FRAME: list[Fields] = [
         "text": "not so loud",
     },
     {"type": "kick", "reason": "shouting", "text": "too loud"},
+    {"type": "op", "do": "lock", "text": "nobody new is let in"},
+    {
+        "type": "op",
+        "do": "bans",
+        "bans": [
+            {"nick": "eve", "until": 0, "by": "bob", "reason": ""},
+            {"address": "10.0.0.0/8", "until": 1, "by": "bob", "reason": "noise"},
+        ],
+        "more": True,
+    },
     {"type": "error", "code": "muted", "text": "you are muted"},
     {"type": "ping"},
     {"type": "pong", "data": "x"},

@@ -28,6 +28,7 @@ class Seat:
     nick: str
     last_ref: str | None = None
     strikes: int = 0
+    operator: bool = False
 
 
 @dataclass
@@ -61,6 +62,10 @@ class ModelServer:
         """Every text of the member that was ever kept, with the log that keeps it."""
         self.shouts: Counter[str] = Counter()
         self.whispers: Counter[str] = Counter()
+        self.orders: Counter[str] = Counter()
+        """Whom the member wanted to have kicked, an operator or not."""
+        self.falls = 0
+        """How often the member was told that he is no operator any more."""
         self._tokens = 0
 
     def log(self, room: str) -> Log:
@@ -111,6 +116,18 @@ class ModelServer:
             old = here[number % len(here)]
             here[number % len(here)] = new
             self._tell(room, {"type": "renamed", "room": room, "old": old, "new": new})
+
+    def somebody_mutes(self) -> None:
+        """An operator mutes the member, who is told so."""
+        if self.seat is not None:
+            self.wire.append({"type": "error", "code": "muted", "text": ""})
+
+    def take_key(self) -> None:
+        """The member's key is none any more."""
+        if self.seat is not None and self.seat.operator:
+            self.seat.operator = False
+            self.falls += 1
+            self.wire.append({"type": "error", "code": "not-allowed", "text": ""})
 
     def _tell(self, room: str, frame: Frame) -> None:
         if self.seat is not None and self.room == room:
@@ -223,6 +240,19 @@ class ModelServer:
     def _judge_rooms(self, seat: Seat, frame: Frame) -> None:
         rooms = [{"room": self.room, "count": len(self.members())}]
         self._answer(frame, {"type": "rooms", "rooms": rooms, "more": False})
+
+    def _judge_op(self, seat: Seat, frame: Frame) -> None:
+        do = frame["do"]
+        if do == "kick":
+            self.orders[frame["nick"]] += 1
+        if do == "login":
+            seat.operator = True
+        if not seat.operator:
+            self.wire.append({"type": "error", "code": "not-allowed", "text": ""})
+        elif do == "bans":
+            self._answer(frame, {"type": "op", "do": do, "bans": [], "more": False})
+        else:
+            self._answer(frame, {"type": "op", "do": do, "text": ""})
 
     def _answer(self, question: Frame, answer: Frame) -> None:
         self.wire.append(answer | {TAG: question.get(TAG)})

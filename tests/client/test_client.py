@@ -12,6 +12,7 @@ import pytest
 from chatroom.client.asking import MAX_QUESTIONS
 from chatroom.client.backlog import MAX_PENDING
 from chatroom.client.client import (
+    EXIT_KICKED,
     HISTORY_PATIENCE,
     LEAVE_PATIENCE,
     MAX_UNANSWERED,
@@ -317,7 +318,9 @@ def test_a_script_is_not_asked(
         assert stay.outcome() == "127.0.0.1:99 does not let you in: anna is taken"
 
 
-@pytest.mark.parametrize("code", ["full", "version", "banned", "timeout"])
+@pytest.mark.parametrize(
+    "code", ["full", "version", "banned", "not-allowed", "timeout"]
+)
 def test_other_refusals_are_final(stay: Stay, code: str) -> None:
     stay.hear({"type": "error", "code": code, "text": "no\x1b\nway"})
     assert stay.outcome() == "127.0.0.1:99 does not let you in: no␛␊way"
@@ -427,11 +430,160 @@ def test_no_password_is_sent_in_the_open(
 def test_nobody_is_asked_for_one_that_would_be_sent_in_the_open(
     loop: Loop, clock: FakeClock, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatroom.client.client.is_loopback", lambda address: False)
+    monkeypatch.setattr("chatroom.client.security.is_loopback", lambda address: False)
     for stay in make_stay(loop, clock, server, FakeFace()):
         stay.hear(WRONG)
         assert str(stay.outcome()).endswith("in plain text: use --tls")
         assert not stay.face.opened
+
+
+# -- an operator's key ----------------------------------------------------------
+
+
+LOGIN: Fields = {"type": "op", "do": "login", "key": "sesame"}
+DONE: Fields = {"type": "op", "do": "login", "text": "you are an operator"}
+
+
+def test_a_key_is_asked_for_unseen(chatting: Stay) -> None:
+    chatting.client.entered("/op")
+    assert chatting.sent() == []
+    assert (chatting.face.prompted, chatting.face.secret) == ("operator's key: ", True)
+    assert chatting.client.objection("SESAME") is None
+    assert chatting.client.completions("b").options == ()
+    chatting.client.entered(" sesame ")
+    assert (chatting.face.prompted, chatting.face.secret) == ("> ", False)
+    assert chatting.sent() == [LOGIN]
+    chatting.hear(DONE)
+    assert chatting.face.shown.endswith("-- you are an operator")
+    assert "sesame" not in chatting.face.shown
+    chatting.client.entered("hello")
+    assert chatting.sent()[0]["text"] == "hello"
+
+
+@pytest.mark.parametrize("line", ["/op sesame", " /op\t sesame ", "/op\nsesame\n"])
+def test_a_key_in_a_line_goes_out_at_once(chatting: Stay, line: str) -> None:
+    chatting.client.entered(line)
+    assert chatting.sent() == [LOGIN]
+    assert "sesame" not in chatting.face.shown
+
+
+@pytest.mark.parametrize("line", ["/OP sesame", "  /Op sesame"])
+def test_a_key_is_not_said_for_a_slip(chatting: Stay, line: str) -> None:
+    chatting.client.entered(line)
+    assert chatting.sent() == []
+    assert "did you mean /op?" in chatting.face.shown
+    assert "sesame" not in chatting.face.shown
+
+
+def test_who_has_no_key_gives_up(chatting: Stay) -> None:
+    chatting.client.entered("/op ")
+    assert chatting.face.secret
+    chatting.client.entered("")
+    assert (chatting.face.prompted, chatting.face.secret) == ("> ", False)
+    assert chatting.sent() == []
+
+
+def test_nothing_of_a_key_is_said_whatever_happens_meanwhile(chatting: Stay) -> None:
+    chatting.client.entered("/op")
+    chatting.hear(ROOM | {"room": "tea"}, DONE, WARNING)
+    assert chatting.face.secret, "it is still being typed"
+    chatting.cut()
+    assert chatting.face.secret
+    chatting.client.entered("sesame")
+    assert "there is no connection" in chatting.face.shown
+    chatting.client.entered("/op sesame")
+    chatting.client.entered("/op")
+    assert chatting.face.prompted == "> "
+    assert chatting.come_back()["type"] == "hello"
+    chatting.server.welcome()
+    assert chatting.sent() == []
+    assert "sesame" not in chatting.face.shown
+
+
+def test_no_key_is_that_long(chatting: Stay) -> None:
+    chatting.client.entered("/op " + "\x01" * 1025)
+    assert chatting.sent() == []
+    assert "at most 1024 bytes" in chatting.face.shown
+
+
+def test_no_key_is_sent_in_the_open(
+    loop: Loop, clock: FakeClock, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatroom.client.security.is_loopback", lambda address: False)
+    for stay in make_stay(loop, clock, server, FakeFace()):
+        stay.sent()
+        stay.server.welcome()
+        for line in ("/op", "/op sesame"):
+            stay.tick()
+            stay.client.entered(line)
+            assert stay.face.shown.endswith("in plain text: use --tls")
+            stay.face.lines.clear()
+        assert not stay.face.secret
+        assert stay.sent() == []
+
+
+def test_a_pipe_shows_a_key_in_its_place(piping: Stay) -> None:
+    for line in ("/op sesame", "/kick bob", "/op"):
+        piping.client.entered(line)
+    sent = piping.sent()
+    assert sent[0] == LOGIN
+    assert sent[1]["text"] == "/kick bob", "other lines are said, whatever they are"
+    assert len(sent) == 2
+    assert "usage: /op KEY" in piping.face.shown
+    piping.cut()
+    piping.client.entered("/op sesame")
+    piping.come_back()
+    piping.server.welcome()
+    assert LOGIN in piping.sent()
+
+
+def test_what_an_operator_did_is_not_done_twice(chatting: Stay) -> None:
+    chatting.client.entered("/op sesame")
+    chatting.hear(DONE)
+    for line in ("/bans", "/kick bob", "/ban 10.0.0.0/8", "/lock", "/op again"):
+        chatting.client.entered(line)
+    assert len(chatting.sent()) == 6
+    chatting.face.lines.clear()
+    chatting.cut()
+    doubt = "no answer came, and it may be done or not: "
+    shown = chatting.face.shown
+    assert [line.split(doubt)[1] for line in shown.split("\n") if doubt in line] == [
+        "kick bob",
+        "ban 10.0.0.0/8",
+        "lock",
+    ]
+    assert "no answer came to your operator's key" in shown
+    chatting.come_back()
+    chatting.server.welcome()
+    assert chatting.sent() == []
+    assert "operator" not in chatting.face.shown.split("again", 1)[1]
+
+
+def test_a_new_session_is_no_operators(chatting: Stay) -> None:
+    chatting.client.entered("/op sesame")
+    chatting.hear(DONE)
+    for session, told in (("secret", 0), ("other", 1), ("third", 1)):
+        chatting.cut()
+        chatting.come_back()
+        chatting.server.welcome(session=session)
+        chatting.tick()
+        shown = chatting.face.shown
+        assert shown.count("you are no operator any more") == told
+
+
+@pytest.mark.parametrize("reason", ["operator", "banned"])
+def test_who_is_thrown_out_stays_out(chatting: Stay, reason: str) -> None:
+    chatting.hear({"type": "kick", "reason": reason, "text": "bob does not want you"})
+    assert chatting.outcome() == EXIT_KICKED
+    assert f"KICKED ({reason}): bob does not want you" in chatting.face.shown
+
+
+@pytest.mark.parametrize("code", ["banned", "not-allowed"])
+def test_who_is_not_let_in_again_does_not_knock(chatting: Stay, code: str) -> None:
+    chatting.cut()
+    chatting.come_back()
+    chatting.hear({"type": "error", "code": code, "text": "bob has said so"})
+    assert chatting.outcome() == "127.0.0.1:99 does not let you in: bob has said so"
 
 
 # -- talking --------------------------------------------------------------------

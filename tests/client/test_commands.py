@@ -12,6 +12,7 @@ from chatroom.client.commands import (
     spoken,
 )
 from chatroom.client.frames import Fields
+from chatroom.client.operator_commands import ORDERS
 
 
 class FakeChat:
@@ -35,6 +36,12 @@ class FakeChat:
 
     def ignore(self, nick: str) -> None:
         self.did.append(("ignore", nick))
+
+    def login(self, key: str) -> None:
+        self.did.append(("login", key))
+
+    def show_topic(self) -> None:
+        self.did.append("topic")
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -73,6 +80,11 @@ def ran(line: str) -> FakeChat:
         ("/ignore zoe\u0308", ("ignore", "zo\u00eb")),
         ("/msg\nbob\tone\n two", ("whisper", "bob", "one\n two")),
         ("/who " + "b" * 32, {"type": "who", "after": "b" * 32}),
+        ("/topic", "topic"),
+        ("/op", ("login", "")),
+        ("/op sesame ", ("login", "sesame")),
+        (" /op sesame", ("login", "sesame")),
+        ("//op sesame", ("say", "/op sesame")),
         ("/quit", "leave"),
         ("/quit now", "leave"),
     ],
@@ -120,9 +132,12 @@ def test_what_cannot_be_done_is_explained(line: str, said: str) -> None:
 
 def test_help_tells_every_command() -> None:
     (text,) = ran("/help").notices
+    (of_operators,) = ran("/help op").notices
     for command in COMMANDS.values():
-        assert command.usage in text
-        assert command.about in text
+        where = of_operators if command in ORDERS else text
+        assert command.usage in where
+        assert command.about in where
+        assert (command.usage in text) == (command not in ORDERS), "few are operators"
         (about,) = ran(f"/help {command.name}").notices
         assert about.startswith(f"{command.usage}: {command.about}")
         assert about.endswith(command.more)
@@ -149,6 +164,8 @@ def test_every_line_does_one_thing_or_explains(line: str) -> None:
         ("/r", None),
         ("/join tea", None),
         ("/foo bar", None),
+        (" /op SESAME", None),
+        ("/ban BOB", None),
         ("", None),
         (" \t", None),
     ],
@@ -194,6 +211,10 @@ def test_an_answer_has_the_name_of_who_whispered(
         ("/search tea", True),
         ("/msg bob hi", True),
         ("/help nick", False),
+        ("/op sesame", False),
+        (" /OP sesame", False),
+        ("/kick bob", True),
+        ("/topic", True),
         ("/no-such-command", False),
         ("/nick eve", True),
         ("/who", True),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatroom.client.dialog import CHOSEN, LEAVES, Dialog
+from chatroom.client.dialog import CHOSEN, FORGOTTEN, LEAVES, Dialog
 from chatroom.client.editor import Wish
 from chatroom.client.keys import KeyReader
 from chatroom.client.line_history import LineHistory
@@ -239,6 +239,93 @@ def test_a_secret_is_neither_shown_nor_remembered(tmp_path: Path) -> None:
     assert desk.text == "|"
     desk.type("said\r")
     assert (tmp_path / "history").read_text() == "said\n"
+
+
+def test_a_key_is_masked_from_its_first_character_on(tmp_path: Path) -> None:
+    desk = Desk(LineHistory(tmp_path / "history"))
+    desk.type("/op")
+    assert (desk.text, desk.dialog.is_secret) == ("/op|", False)
+    desk.type(" s")
+    assert (desk.text, desk.dialog.is_secret) == ("/op *|", True)
+    desk.type("es\N{COMBINING ACUTE ACCENT}ame" + LEFT + "\t\x12a")
+    assert desk.text == "/op *******|*"
+    assert desk.dialog.area(None).prompt == "> ", "nothing is searched for"
+    desk.type("\x7f\r")
+    assert desk.owner.lines == ["/op ses\N{COMBINING ACUTE ACCENT}ame"]
+    assert (desk.text, desk.dialog.is_secret) == ("|", False)
+    desk.type("\x1b[A")
+    assert desk.text == "|"
+    desk.type("\x12s")
+    assert desk.text == "|"
+    desk.type("\x07\x19")
+    assert desk.text == "|"
+    assert desk.hint == ""
+    assert not (tmp_path / "history").exists()
+    desk.type("said\r\x1b[A")
+    assert desk.text == "said|"
+    assert (tmp_path / "history").read_text() == "said\n"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "/op sesame",
+        "/op\x1b\rsesame",
+        PASTE.format("/op sesame"),
+        PASTE.format("/op\rsesame\r"),
+        "sesame\x01/op ",
+        "/OP sesame",
+        "  /op sesame",
+        "/o\tsesame",
+    ],
+)
+def test_however_a_key_gets_there(tmp_path: Path, keys: str) -> None:
+    desk = Desk(LineHistory(tmp_path / "history"))
+    desk.owner.options = ("/op ",)
+    desk.type(keys)
+    assert "sesame" not in desk.text
+    desk.type("\r")
+    assert "sesame" in desk.owner.lines[0]
+    desk.type("\x1b[A")
+    assert desk.text == "|"
+    assert not (tmp_path / "history").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "left", "hint"),
+    [
+        ("\x15", "|", ""),
+        ("\x17\x7f", "/op|", ""),
+        ("\x17\x7f\x7f", "/o|", ""),
+        ("\x01x", "|", FORGOTTEN),
+        ("\x01\x1b[3~", "|", FORGOTTEN),
+        ("\x01\x1bd", "|", FORGOTTEN),
+        ("\x03", "|", ""),
+    ],
+)
+def test_without_its_command_a_key_is_forgotten(
+    desk: Desk, keys: str, left: str, hint: str
+) -> None:
+    desk.type("before\r/op sesame" + keys)
+    assert (desk.text, desk.hint) == (left, hint)
+    assert not desk.dialog.is_secret
+    desk.type("\x19\x19")
+    assert desk.text == left, "no key is brought back"
+    desk.type("\x03\x1b[A")
+    assert desk.text == "before|"
+
+
+def test_what_is_asked_for_behind_the_command(desk: Desk) -> None:
+    desk.type("/op ")
+    desk.dialog.prompt("key: ", True)
+    assert (desk.text, desk.dialog.is_secret) == ("|", True)
+    desk.type("/op sesame\r")
+    assert desk.owner.lines == ["/op sesame"], "as it was typed"
+    desk.dialog.prompt("> ")
+    assert not desk.dialog.is_secret
+    desk.type("/op s")
+    desk.dialog.prompt("> ")
+    assert desk.text == "/op *|", "nothing that happens shows it"
 
 
 def test_what_was_typed_in_earlier_runs_comes_back(tmp_path: Path) -> None:

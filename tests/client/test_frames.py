@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.client.frames import MAX_INTEGER, TABLE, Fields, check
+from chatroom.client.frames import BANS, MAX_INTEGER, TABLE, Fields, check
 from chatroom.errors import BadPeer
 from tests.client.fakes import EVERY_FRAME, MESSAGE, ROOM, WELCOME
+from tests.support.peer import BANS as BANS_SHAPE
 from tests.support.peer import SHAPES
 
 JSON = st.recursive(
@@ -24,8 +25,8 @@ def test_good_frames_pass(frame: Fields) -> None:
 
 def test_the_table_names_what_the_protocol_names() -> None:
     ours = {kind: " ".join(fields) for kind, fields in TABLE.items()}
-    theirs = {kind: shape for kind, shape in SHAPES.items() if shape is not None}
-    assert ours == theirs
+    assert ours == SHAPES
+    assert " ".join(BANS) == BANS_SHAPE
 
 
 def test_every_kind_is_among_the_examples() -> None:
@@ -44,7 +45,7 @@ def test_a_frame_has_a_type(frame: Fields) -> None:
 
 @pytest.mark.parametrize("frame", EVERY_FRAME, ids=lambda frame: frame["type"])
 def test_a_missing_field_is_named(frame: Fields) -> None:
-    for name in TABLE[frame["type"]]:
+    for name in BANS if frame.get("do") == "bans" else TABLE[frame["type"]]:
         key = name.removesuffix("?")
         if key == name:
             short = {k: v for k, v in frame.items() if k != key}
@@ -77,6 +78,21 @@ def test_a_page_holds_whole_messages() -> None:
     for wrong in (MESSAGE | {"type": "say"}, MESSAGE | {"id": "1"}, "text", None):
         with pytest.raises(BadPeer, match="messages"):
             check(history | {"messages": [MESSAGE, wrong]})
+
+
+def test_a_ban_is_about_a_nick_or_an_address() -> None:
+    (good,) = [frame["bans"] for frame in EVERY_FRAME if "bans" in frame]
+    for wrong in (
+        good[0] | {"address": "10.0.0.1"},
+        {key: value for key, value in good[0].items() if key != "nick"},
+        *({k: v for k, v in good[1].items() if k != key} for key in good[1]),
+        good[1] | {"address": 1},
+        good[1] | {"by": None},
+        good[1] | {"reason": ["x"]},
+        "bob",
+    ):
+        with pytest.raises(BadPeer, match=r"without a valid bans$"):
+            check({"type": "op", "do": "bans", "bans": [*good, wrong], "more": False})
 
 
 @given(st.sampled_from(sorted(TABLE)), st.dictionaries(st.text(), JSON))

@@ -101,11 +101,12 @@ def test_what_was_asked_before_an_answer_is_answered(desk: Desk) -> None:
 
 
 def test_answers_to_asks(desk: Desk) -> None:
-    for nick in ("taken", "eve", "ann"):
+    for nick in ("taken", "banned", "eve", "ann"):
         desk.nick(nick)
     for room in (TEA, LOBBY, TEA):
         desk.join(room)
     desk.outbox.refused("nick-taken")
+    desk.outbox.refused("banned")
     desk.outbox.refused("muted")
     assert desk.outbox.asked_nicks() == {"eve", "ann"}
     desk.outbox.renamed("ann")

@@ -195,6 +195,9 @@ def test_a_refused_hello_is_told_elsewhere() -> None:
             {"type": "topic", "room": "lobby", "topic": "", "by": "op"},
             "op has taken the topic away",
         ),
+        ({"type": "op", "do": "lock", "text": "nobody new"}, "nobody new"),
+        ({"type": "op", "do": "bans", "bans": [], "more": False}, "bans: none"),
+        ({"type": "op", "do": "bans", "bans": [], "more": True}, "bans: none"),
     ],
 )
 def test_news(frame: Fields, text: str) -> None:
@@ -202,6 +205,40 @@ def test_news(frame: Fields, text: str) -> None:
     assert painted_lines([found]) == [f"12:00 -- {text}"]
     assert not found.speech
     assert found.rings is Rings.NOT
+
+
+def test_bans_are_told_with_their_ends() -> None:
+    bans: list[Fields] = [
+        {"nick": "eve", "until": 0, "by": "bob", "reason": ""},
+        {"nick": "10.0.0.1", "until": AT, "by": "bob", "reason": "a\nb"},
+        {"address": "10.0.0.0/8", "until": AT + 86400_000, "by": "bob", "reason": "x"},
+        {"nick": "zoe", "until": -1, "by": "bob", "reason": ""},
+    ]
+    frame: Fields = {"type": "op", "do": "bans", "bans": bans, "more": False}
+    told = [
+        "12:00 -- bans:",
+        "         eve for good, by bob",
+        "         @10.0.0.1 until 13:05, by bob: a\u240ab",
+        "         10.0.0.0/8 until 13:05 on Friday, 2 January 1970, by bob: x",
+        "         zoe until --:--, by bob",
+    ]
+    assert lines(frame) == told
+    frame["more"] = True
+    assert lines(frame) == [*told, "         ... more: /bans zoe"]
+
+
+def test_who_is_muted_cannot_miss_it() -> None:
+    error: Fields = {"type": "error", "code": "muted", "text": "bob has muted you"}
+    found = Renderer(now=lambda: NOW).render("unasked", error, session_of())
+    assert painted_lines(found) == [BAR, "12:00 *** MUTED: bob has muted you", BAR]
+    assert found[0].rings is Rings.MENTION
+    assert lines(error) == ["12:00 -- not done: bob has muted you"]
+
+
+def test_a_key_that_is_none_any_more() -> None:
+    error: Fields = {"type": "error", "code": "not-allowed", "text": "no key"}
+    found = Renderer(now=lambda: NOW).render("unasked", error, session_of())
+    assert painted_lines(found) == ["12:00 -- no key"]
 
 
 HISTORY: Fields = {

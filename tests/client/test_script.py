@@ -53,6 +53,10 @@ def taken(line: str) -> tuple[object, ...]:
             ("whisper", "bob", "hi", "r" * 64),
         ),
         ('{"type":"leave"}', ("leave",)),
+        (
+            '{"type":"op","do":"lock"}',
+            ("ask", {"type": "op", "do": "lock"}),
+        ),
     ],
 )
 def test_sayings_and_leaving(line: str, done: tuple[object, ...]) -> None:
@@ -108,6 +112,7 @@ def test_a_saying_without_a_ref_gets_one(kind: str) -> None:
         ('{"type":"whisper","to":"bob"}', "text has to be a string"),
         ('{"type":"nick"}', "nick has to be a string"),
         ('{"type":"join","room":true}', "room has to be a string"),
+        ('{"type":"op","do":7}', "do has to be a string"),
         ('{"type":"say","text":" "}', ""),
         ('{"type":"say","text":"\\u001b[2J"}', ""),
         ('{"type":"say","text":"' + "x" * 4001 + '"}', ""),

@@ -398,7 +398,9 @@ class Player:
         self.server = ModelServer()
         self.session = joined_nowhere()
         self.words: list[str] = []
-        self.talk = Talk(self.session, (), self.send, self.words.append, lambda: None)
+        self.talk = Talk(
+            self.session, (), self.send, self.words.append, nothing, nothing
+        )
         self.hidden: set[str] = set()
         """Who is ignored."""
         self.searched: list[str] = []
@@ -410,6 +412,7 @@ class Player:
         """What is on its way to the server."""
         self.numbers = itertools.count(1)
         self.texts: list[str] = []
+        self.orders: list[str] = []
         self.whispers: list[str] = []
         self.shouts: list[str] = []
         self.stay = ""
@@ -427,6 +430,12 @@ class Player:
             self.texts.append(text)
         elif kind == "question":
             text = ["/who", "/rooms", "/history 1", "/history"][number % 4]
+        elif kind == "op":
+            if number % 2:
+                self.orders.append(f"k{next(self.numbers)}")
+                text = f"/kick {self.orders[-1]}"
+            else:
+                text = ["/op key", "/bans", "/lock"][number % 3]
         elif kind == "search":
             text = "/search " + ["other", "say1", "-"][number % 3]
         elif kind == "whisper":
@@ -450,7 +459,7 @@ class Player:
             self.wire.append(frame)
         while self.typed and session.settled and not session.outbox.owes:
             kind, text = self.typed.popleft()
-            if kind in ("question", "search"):
+            if kind in ("question", "search", "op"):
                 run_line(self.talk, text)
             else:
                 self.wire.append(self.frame_of(kind, text))
@@ -547,6 +556,10 @@ class Player:
         elif step == "ignore":
             self.hidden ^= {"mallory"}
             run_line(self.talk, "/ignore mallory")
+        elif step == "mute":
+            self.server.somebody_mutes()
+        elif step == "fall":
+            self.server.take_key()
         elif step == "trim":
             self.server.trim("lobby", number)
         elif step == "trouble":
@@ -594,7 +607,7 @@ class Player:
 
     def see_answer(self, frame: Fields, events: list[Event]) -> None:
         """Only the user's own questions are answered for him to see."""
-        if frame["type"] in ("members", "rooms", "history"):
+        if frame["type"] in ("members", "rooms", "history", "op"):
             shown = Heard(frame["type"], frame) in events
             assert shown == (frame[TAG] == "user")
 
@@ -616,13 +629,17 @@ class Player:
         self.flow()
 
 
+def nothing() -> None:
+    """What this user never does."""
+
+
 def joined_nowhere() -> Session:
     return Session(map(str, itertools.count(1)).__next__)
 
 
-TYPED = ("say", "shout", "whisper", "nick", "join", "question", "search")
+TYPED = ("say", "shout", "whisper", "nick", "join", "question", "search", "op")
 KIND = (
-    "pause question search come go rename ignore "
+    "mute fall op op pause question search come go rename ignore "
     + "say " * 5 + "serve hear cut connect " * 3
     + "shout whisper flow others join nick " * 2 + "trouble"
 ).split()  # fmt: skip
@@ -656,6 +673,14 @@ def played(play: list[tuple[str, int]]) -> Player:
         told = [word for word in player.words if text in word]
         assert told or any("more message" in word for word in player.words)
 
+    assert max(server.orders.values(), default=0) <= 1, "nobody is kicked twice"
+    doubtful = [
+        f"no answer came, and it may be done or not: kick {nick}"
+        for nick in {*player.orders} - {*server.orders}
+    ]
+    # Who was no operator any more when he asked has been told that, and that it is.
+    assert len({*doubtful} - {*player.words}) <= server.falls
+
     assert server.seat is not None
     assert session.settled
     assert not session.returning
@@ -665,6 +690,7 @@ def played(play: list[tuple[str, int]]) -> Player:
     assert session.token == server.seat.token
     assert player.seen == session.last_id == server.log(session.room).last
     assert not session.questions._open
+    assert not player.talk._operating._open
     assert player.talk._search.room == ""
     assert sorted(player.talk._members._here.values()) == server.members()
     assert session.count == len(server.members())
@@ -704,6 +730,27 @@ def test_many_plays(kind: bool) -> None:
         except Exception as error:
             error.add_note(f"seed {seed}")
             raise
+
+
+def test_an_error_that_answers_nothing_answers_nothing() -> None:
+    session = joined()
+    answered: list[Fields | None] = []
+
+    def take(page: Fields | None) -> list[Event]:
+        answered.append(page)
+        return []
+
+    session.ask({"type": "history"}, take)
+    for code in ("muted", "not-allowed"):
+        error = {"type": "error", "code": code, "text": "x"}
+        assert session.receive("error", error) == [Heard("unasked", error)]
+    assert not answered, "it is still to come"
+    session.ask({"type": "op", "do": "lock"})
+    error = {"type": "error", "code": "not-allowed", "text": "x"}
+    receive(session, history())
+    assert session.receive("error", error) == [Heard("error", error)]
+    assert len(answered) == 1
+    assert session.receive("error", error) == [Heard("unasked", error)]
 
 
 def test_a_password_is_in_every_hello_that_has_one() -> None:

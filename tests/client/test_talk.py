@@ -15,18 +15,28 @@ LIMITS = {"strikes": 2, "shout_letters": 2}
 class Talker:
     """Somebody in the lobby, and what came of what he does."""
 
-    def __init__(self, *ignored: str) -> None:
+    def __init__(self, *ignored: str, exposed: str = "") -> None:
         self.session = Session(map(str, itertools.count(1)).__next__)
         self.sent: list[Fields] = []
         self.notices: list[str] = []
         self.left = 0
+        self.asked_for_key = 0
         self.talk = Talk(
-            self.session, ignored, self.sent.append, self.notices.append, self._leave
+            self.session,
+            ignored,
+            self.sent.append,
+            self.notices.append,
+            self._leave,
+            self._ask_key,
+            exposed,
         )
         self.hear(WELCOME | {"limits": LIMITS}, ROOM)
 
     def _leave(self) -> None:
         self.left += 1
+
+    def _ask_key(self) -> None:
+        self.asked_for_key += 1
 
     def hear(self, *frames: Fields) -> list[object]:
         shown: list[object] = []
@@ -98,6 +108,38 @@ def test_an_answer_goes_to_who_whispered_last() -> None:
     assert talker.talk.addressed("/r hi") == "/msg bob hi"
     talker.hear({"type": "renamed", "room": "lobby", "old": "bob", "new": "rob"})
     assert talker.talk.addressed("/r hi") == "/msg rob hi"
+
+
+def test_the_topic() -> None:
+    talker = Talker()
+    talker.talk.show_topic()
+    topic = {"type": "topic", "room": "lobby", "topic": "tea", "by": "bob"}
+    talker.hear(topic)
+    talker.talk.show_topic()
+    assert talker.notices == [
+        "topic of lobby: none (an operator sets it: /topic TEXT)",
+        "topic of lobby: tea",
+    ]
+
+
+def test_a_script_may_send_what_an_operator_does() -> None:
+    talker = Talker()
+    lock: Fields = {"type": "op", "do": "lock"}
+    talker.talk.ask(lock)
+    assert talker.sent == [lock]
+    assert talker.talk.lost() == ["no answer came, and it may be done or not: lock"]
+
+
+def test_no_key_goes_out_in_the_open() -> None:
+    talker = Talker(exposed="too open")
+    talker.talk.login("sesame")
+    talker.talk.login("")
+    talker.talk.ask({"type": "op", "do": "login", "key": "sesame"})
+    assert talker.notices == ["too open"] * 3
+    assert not talker.sent
+    assert not talker.asked_for_key
+    talker.talk.ask({"type": "op", "do": "lock"})
+    assert len(talker.sent) == 1, "that is no secret"
 
 
 def test_ignoring() -> None:

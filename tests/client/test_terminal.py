@@ -385,6 +385,33 @@ def test_what_is_secret_is_not_shown(opened: Bench) -> None:
     assert opened.owner.lines == ["sesam", "x"]
 
 
+def test_nothing_of_a_key_is_ever_written(opened: Bench) -> None:
+    for key in "/op Жщ-фЖщ_":
+        opened.type(key)
+    opened.show("news")
+    assert opened.screen == "news\n> /op *******"
+    opened.type("\x1b[DQ\x01\x05")
+    assert opened.screen == "news\n> /op ********"
+    opened.resize(40, 10)
+    opened.type("\r")
+    opened.type("\x1b[A")
+    opened.type("/op")
+    opened.type(" \x1b[200~Жщ-QQ\x1b[201~\x01x")
+    opened.settle()
+    assert opened.owner.lines == ["/op Жщ-фЖщQ_"]
+    assert not {*"ЖщфQ"} & {*opened.drawn()}
+
+
+def test_half_a_key_is_not_left_for_the_shell(opened: Bench) -> None:
+    opened.type("/op ses")
+    os.write(opened.master, b"ame")
+    ready, _, _ = select.select([opened.slave], [], [], PATIENCE)
+    assert ready
+    opened.face.close()
+    os.write(opened.master, b"ls\n")
+    assert os.read(opened.slave, 100) == b"ls\n"
+
+
 def test_half_a_secret_is_not_left_for_the_shell(opened: Bench) -> None:
     opened.face.prompt("password: ", True)
     opened.settle()

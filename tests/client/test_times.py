@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatroom.client.times import LAST_MOMENT, Days, clock_time, local_time
+from chatroom.client.times import (
+    LAST_MOMENT,
+    NO_TIME,
+    Days,
+    clock_time,
+    date_time,
+    local_time,
+)
 
 HOUR = 3600_000
 FRIDAY = 1795771800000
@@ -43,6 +50,14 @@ def test_days_and_hours_are_those_of_the_place(zone: str) -> None:
     assert clock_time(FRIDAY) == "19:30"
     assert days.turn(FRIDAY + 4 * HOUR) == ""
     assert days.turn(FRIDAY + 5 * HOUR) == "Saturday, 28 November 2026"
+
+
+@pytest.mark.parametrize("zone", ["XXX-10"], indirect=True)
+def test_a_time_of_another_day_has_its_day(zone: str) -> None:
+    assert date_time(FRIDAY + 4 * HOUR, FRIDAY) == "23:30"
+    next_day = "00:30 on Saturday, 28 November 2026"
+    assert date_time(FRIDAY + 5 * HOUR, FRIDAY) == next_day
+    assert date_time("soon", FRIDAY) == NO_TIME
 
 
 @pytest.mark.parametrize("at", [None, -1, 1.5, True, "0", LAST_MOMENT])

@@ -152,6 +152,7 @@ def test_a_kick_tells_who_and_why_and_ends_the_session(stage: Stage) -> None:
     token = stage.tokens[bob]
     assert stage.send(op, Op("kick", "BOB", reason="be nice")) == [("op", "kick")]
     assert stage.take(bob) == [("kick", "operator")]
+    assert "of bob" in text_of(stage, op)
     text = text_of(stage, bob)
     assert "op" in text
     assert "(be nice)" in text
@@ -198,6 +199,7 @@ def test_a_ban_of_a_nick_holds_over_all_ways_back(stage: Stage) -> None:
         ("op", "ban"),
     ]
     assert stage.take(bob) == [("kick", "banned")]
+    assert "of bob" in text_of(stage, op)
     text = text_of(stage, bob)
     assert all(word in text for word in ("op", "for 10 minutes", "(spam)", "ask"))
     for session in (token, None):

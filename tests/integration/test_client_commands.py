@@ -2,12 +2,14 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from chatroom.client.client import Client
+from chatroom.client.client import EXIT_KICKED, Client
 from chatroom.client.options import Options
 from chatroom.client.render import Renderer
+from chatroom.core.operators import entry
 from chatroom.net.loop import Loop
 from tests.client.fakes import FakeFace, tick_until
 from tests.integration.conftest import Start
@@ -15,6 +17,7 @@ from tests.support.peer import Peer
 from tests.support.server import Server
 from tests.support.waiting import fresh
 
+KEY = "5e5a" * 10
 OPTIONS = ("--rate", "0", "--max-clients-per-ip", "0")
 
 
@@ -200,3 +203,113 @@ def test_all_of_it_after_a_lost_connection(pair: tuple[Person, Peer]) -> None:
     bob.send("nick", nick=fresh("robert"))
     anna.until(lambda: anna.options("/msg robert"))
     assert anna.options("/msg bob") == ()
+
+
+# -- operators --------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(start: Start, tmp_path: Path) -> Server:
+    """A server with an operator."""
+    path = tmp_path / "operators"
+    path.write_text(entry("root", KEY), encoding="utf-8")
+    path.chmod(0o600)
+    return start(*OPTIONS, "--operator-file", str(path))
+
+
+@pytest.fixture
+def ruling(guarded: Server) -> Iterator[tuple[Person, Peer]]:
+    """An operator, and somebody in the same room."""
+    bob = guarded.member("bob")
+    anna = Person(guarded.address, "lobby", "anna")
+    bob.expect("joined")
+    anna.enter("/op")
+    anna.until(lambda: anna.face.secret)
+    anna.enter(KEY)
+    anna.see("you are an operator, by the key of root")
+    yield anna, bob
+    anna.leave()
+
+
+def test_the_day_of_an_operator(guarded: Server, ruling: tuple[Person, Peer]) -> None:
+    anna, bob = ruling
+    nick = bob.nick
+    anna.enter("/topic tea at five", "/topic")
+    anna.see("topic of lobby: ")
+    bob.expect("topic", topic="tea at five", by="anna")
+    anna.enter(f"/mute {nick} 10m too loud")
+    anna.see(f"{nick} is mute for 10 minutes")
+    assert "too loud" in bob.expect_error("muted")["text"]
+    anna.enter(f"/unmute {nick}", f"/unmute {nick}")
+    anna.see(f"{nick} was not mute")
+    bob.say("LOUD")
+    bob.expect("warning", strikes=1)
+    anna.enter(f"/pardon {nick}")
+    anna.see("has no strikes any more; there were 1")
+    anna.enter(f"/kick {nick} enough")
+    anna.see(f"{nick} is disconnected")
+    assert "(enough)" in bob.expect("kick", reason="operator")["text"]
+    anna.enter(f"/ban {nick} 2h", "/ban 10.0.0.0/8 noise", "/ban @10.0.0.1", "/bans")
+    anna.until(lambda: f"{nick} until " in anna.face.shown)
+    assert "10.0.0.0/8 for good, by anna: noise" in anna.face.shown
+    assert "@10.0.0.1 for good, by anna" in anna.face.shown
+    again = guarded.peer()
+    again.send("hello", version=1, nick=nick)
+    again.expect_error("banned", closes=True)
+    anna.enter(f"/unban {nick}", "/unban 10.0.0.0/8", "/unban @10.0.0.1", "/bans")
+    anna.see("bans: none")
+    anna.enter("/lock")
+    anna.see("nobody new is let in")
+    anna.enter("/topic -", "/unlock")
+    anna.see("whoever comes is let in again")
+    assert KEY not in anna.face.shown
+
+
+def test_what_an_operator_may_not_do_is_told_and_answers_nothing_else(
+    ruling: tuple[Person, Peer],
+) -> None:
+    anna, _ = ruling
+    anna.enter("/op wrong", "/who", "/kick nobody-here", "/history", "/kick anna")
+    anna.until(lambda: "not done: that is you" in anna.face.shown)
+    shown = anna.face.shown
+    told = [
+        "no operator's key",
+        "in lobby: ",
+        "there is no nobody-here",
+        "has been said",
+    ]
+    assert [shown.index(text) for text in told] == sorted(map(shown.index, told))
+
+
+def test_who_is_an_operator_stays_one_over_a_lost_connection(
+    ruling: tuple[Person, Peer],
+) -> None:
+    anna, _ = ruling
+    anna.cut()
+    anna.until(lambda: anna.client.session.settled)
+    anna.enter("/topic still here")
+    anna.see("anna has set the topic: still here")
+
+
+def test_who_is_no_operator_is_told(pair: tuple[Person, Peer]) -> None:
+    anna, _ = pair
+    anna.enter("/lock", "/who")
+    anna.until(lambda: f"in {anna.client.session.room}: " in anna.face.shown)
+    assert "not done: that is for operators (/op)" in anna.face.shown
+
+
+def test_who_is_hit_reads_why(guarded: Server) -> None:
+    boss, eve = guarded.member("boss"), Person(guarded.address, "lobby", "eve")
+    boss.send("op", do="login", key=KEY)
+    boss.send("op", do="mute", nick="eve", seconds=600, reason="noise")
+    eve.see("MUTED: ")
+    eve.enter("and now?")
+    eve.see("not done: ")
+    assert not eve.client.session.outbox.unanswered
+    boss.send("op", do="ban", nick="eve", reason="more noise")
+    eve.until(lambda: eve.loop._stopping)
+    assert "KICKED (banned)" in eve.face.shown
+    assert "(more noise)" in eve.face.shown
+    assert eve.client.outcome() == EXIT_KICKED
+    eve.loop.tick(0)
+    eve.loop.close()

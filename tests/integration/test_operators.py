@@ -21,7 +21,7 @@ def make_key(nick: str) -> tuple[str, str]:
     """Return (line of the file, key), as the command makes them."""
     made = run("operator-key", nick)
     assert made.returncode == 0
-    return made.stdout, made.stderr.split()[-1]
+    return made.stdout, made.stderr.strip()
 
 
 LINE, KEY_OF_ROOT = make_key("root")
@@ -104,7 +104,18 @@ def test_a_line_that_nobody_takes_makes_no_key() -> None:
             check=False,
         )
     assert made.returncode == 1
-    assert re.fullmatch(r"chat-server: [^\n]+\n", made.stderr)
+    assert re.fullmatch(r"[0-9a-f]{40}\nchat-server: [^\n]+\n", made.stderr)
+
+
+def test_a_key_that_nobody_sees_makes_no_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        made = subprocess.run(
+            [sys.executable, str(PROGRAM), "operator-key", "root"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+        )
+    assert (made.returncode, made.stdout) == (1, b"")
 
 
 @pytest.mark.parametrize(
