@@ -258,7 +258,7 @@ class Chat:
             if not self._has_place_for(hello.room, leaving):
                 self.refuse(peer, "full", "there are too many rooms", now)
                 return
-            nick, key = self._choose_nick(session, hello.nick)
+            nick, key = self._choose_nick(session, hello.nick, now)
         except Refused as refused:
             self._try_again(peer, refused, now)
             return
@@ -359,7 +359,7 @@ class Chat:
         return None
 
     def _choose_nick(
-        self, session: Session | None, wanted: str | None
+        self, session: Session | None, wanted: str | None, now: float
     ) -> tuple[str, str]:
         """Return the (nick, key) for a hello; raise ``Refused`` where none is free."""
         if session is not None and self._is_free(session.key, session):
@@ -368,14 +368,17 @@ class Chat:
             return self._check_nick(wanted, session)
         if session is not None:
             raise Refused("nick-taken", f"somebody else is {session.nick} now")
-        return self.guest_nick()
+        return self.guest_nick(now)
 
-    def guest_nick(self) -> tuple[str, str]:
-        """Return a (nick, key) that nobody has and nobody can ask for."""
+    def guest_nick(self, now: float) -> tuple[str, str]:
+        """Return a (nick, key) that nobody has and nobody can ask for.
+
+        They are given anew after a restart: an order is against who had it before.
+        """
         while True:
             self._guests += 1
             nick = f"guest-{self._guests}"
-            if nick not in self.nicks:
+            if nick not in self.nicks and not self.oversight.is_against(nick, now):
                 return nick, nick
 
     def find(self, key: str) -> Session | None:

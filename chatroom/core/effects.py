@@ -92,11 +92,13 @@ class Close:
 class Record:
     """*peer*, an operator, has done *do*, to *target* where it is about somebody.
 
+    *by* is what he is called then: by the end of the tick it may be something else.
     *until* is milliseconds since the epoch, 0 for good, ``None`` where it is no matter
     of time.
     """
 
     peer: Peer
+    by: str
     do: str
     target: str | None = None
     reason: str = ""

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import ceil, inf
 
 MAX_ORDERS = 10_000
@@ -210,8 +210,12 @@ def is_within(address: str, target: str) -> bool:
 
 
 def _network(text: str) -> Network | None:
+    address, slash, length = text.partition("/")
+    if ":" in address:
+        # Of whatever interface it is.
+        address, *_ = address.partition("%")
     try:
-        found = ip_network(text, strict=False) if "/" in text else _alone(text)
+        found = ip_network(address + slash + length, strict=False)
     except ValueError:
         return None
     if isinstance(found, IPv4Network):
@@ -222,14 +226,6 @@ def _network(text: str) -> Network | None:
     if found.prefixlen > ADDRESS_BITS:
         return found.supernet(new_prefix=ADDRESS_BITS)
     return found
-
-
-def _alone(text: str) -> Network:
-    """Return the network of the one address *text*, whatever interface it is of."""
-    found = ip_address(text)
-    if isinstance(found, IPv6Address):
-        return IPv6Network(int(found))
-    return IPv4Network(found)
 
 
 def _show(network: Network) -> str:

@@ -87,6 +87,11 @@ class Oversight:
         order = self.orders.find(Kind.NICK, key, now)
         return None if order is None else _banned("that nick", order, now)
 
+    def is_against(self, key: str, now: float) -> bool:
+        """Tell whether an order stands against the nick with *key* now."""
+        kinds = Kind.NICK, Kind.MUTE
+        return any(self.orders.find(kind, key, now) is not None for kind in kinds)
+
     def lock(self, now: float) -> str | None:
         """Return why nobody new is let in, or ``None``."""
         order = self.orders.find(Kind.LOCK, "", now)
@@ -95,14 +100,21 @@ class Oversight:
         return f"{order.by} has locked the room: nobody new is let in; try again later"
 
     def meet(self, session: Session, now: float) -> None:
-        """See whether the nick that *session* has now has to be silent."""
-        if session.mute is None and self.orders.find(Kind.MUTE, session.key, now):
+        """See whether the nick that *session* has now has to be silent.
+
+        Of two mutes the one that lasts longer goes along with it.
+        """
+        order = self.orders.find(Kind.MUTE, session.key, now)
+        held = session.mute and self.orders.find(Kind.MUTE, session.mute, now)
+        if order is not None and (not held or held.ends < order.ends):
             session.mute = session.key
+            self._chat.sessions.touch(session)
 
     def mute(self, session: Session, now: float) -> str | None:
         """Return why *session* cannot say anything now, or ``None``."""
         if session.mute is None:
             return None
+        self.meet(session, now)
         order = self.orders.find(Kind.MUTE, session.mute, now)
         if order is None:
             session.mute = None
@@ -144,7 +156,7 @@ class Oversight:
                 chat.tell(session.peer, messages.Error("not-allowed", text))
         for session in list(chat.nicks.values()):
             if not operators.may_have(session.key, session.operator):
-                chat.rename(session, *chat.guest_nick(), now)
+                chat.rename(session, *chat.guest_nick(now), now)
 
     def is_guess(self, peer: Peer, request: Op) -> bool:
         """Tell whether *request* shows a key that is to be judged."""
@@ -290,9 +302,11 @@ class Oversight:
         key, nick = _nick_of(request.nick)
         other = self._chat.find(key)
         targets = {key} | ({other.mute} if other is not None and other.mute else set())
-        lifted = [self.orders.lift(Kind.MUTE, target) for target in sorted(targets)]
-        if not any(lifted):
+        found = [t for t in targets if self.orders.find(Kind.MUTE, t, now)]
+        if not found:
             return f"{nick} was not mute"
+        for target in found:
+            self.orders.lift(Kind.MUTE, target)
         self._record(session, "unmute", nick)
         return f"{nick} is mute no longer"
 
@@ -386,8 +400,10 @@ class Oversight:
         reason: str = "",
         until: int | None = None,
     ) -> None:
-        assert session.peer is not None
-        self._chat.effects.append(Record(session.peer, do, target, reason, until))
+        peer = session.peer
+        assert peer is not None
+        done = Record(peer, session.nick, do, target, reason, until)
+        self._chat.effects.append(done)
 
 
 def _nick_of(nick: str | None) -> tuple[str, str]:

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 LOG_RETRY = 0.25
 """Seconds until log lines that nobody took are offered again."""
+KEEP_RETRY = 1.0
+"""Seconds until the store is offered again what it did not take."""
 TRIM_INTERVAL = 5.0
 """Seconds between two looks at whether the store holds too much."""
 TRIM_PAUSE = 0.02
@@ -150,6 +152,7 @@ class Server:
         self._stopping = False
         self.started = loop.now
         self._on_terminal = os.isatty(2)
+        self._keep_timer: Timer | None = None
         self._trim_timer: Timer | None = None
         self.start_trimming()
         loop.on_tick_end.append(self._end_tick)
@@ -299,6 +302,7 @@ class Server:
         if chat.effects:
             effects, chat.effects = chat.effects, []
             self.show.run(effects)
+            self._see_to_the_store()
             due = chat.next_count()
             if due is not None and self._count_timer is None:
                 self._count_timer = self.loop.call_at(due, self._announce)
@@ -317,6 +321,16 @@ class Server:
         due = self.chat.next_count()
         if due is not None:
             self._count_timer = self.loop.call_at(due, self._announce)
+
+    def _see_to_the_store(self) -> None:
+        """Have it offered again what it did not take, also if nobody does anything."""
+        if self.show.is_behind and self._keep_timer is None:
+            self._keep_timer = self.loop.call_later(KEEP_RETRY, self._keep_again)
+
+    def _keep_again(self) -> None:
+        self._keep_timer = None
+        self.show.run([])
+        self._see_to_the_store()
 
     def start_trimming(self) -> None:
         """See to it that the file holds no more than it should."""

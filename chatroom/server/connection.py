@@ -47,8 +47,8 @@ EARLY = 1e-6
 PINGS_GRID = 120
 """Times of a ping in each interval: 0.25 s apart for the default of 30 s."""
 
-_LISTINGS = frozenset((Who, ListRooms, GetHistory))
-"""Requests whose answers are large: one a tick, so that output limits see each."""
+_LISTINGS = frozenset((Who, ListRooms, GetHistory, Op))
+"""Requests whose answers may be large: see ``_is_long``."""
 
 
 class Connection(Peer):
@@ -328,7 +328,7 @@ class Connection(Peer):
                 held = True
                 break
             chat.receive(self, request, now, wall)
-            if kind in _LISTINGS and len(protocol):
+            if kind in _LISTINGS and len(protocol) and _is_long(request):
                 held = True
                 server.loop.call_soon(self._go_on)
                 break
@@ -591,3 +591,11 @@ class Connection(Peer):
             nick=session.nick if session is not None else None,
             **about,
         )
+
+
+def _is_long(request: Request) -> bool:
+    """Tell whether the answer to *request*, one of the listings, is large.
+
+    Of those there is one a tick, so that output limits see each.
+    """
+    return type(request) is not Op or request.do == "bans"

@@ -92,7 +92,8 @@ def _apply(server: Server, loaded: _Loaded) -> None:
         password = "another one" if parts.rules.password else "none"
     operators = None
     if parts.operators.keys != server.parts.operators.keys:
-        operators = f"{len(parts.operators)} keys"
+        count = len(parts.operators)
+        operators = f"{count} key{'s' if count != 1 else ''}" if count else "none"
     server.hold_to(parts)
     server.chat.set_rules(parts.rules, now)
     server.chat.oversight.appoint(parts.operators, now)

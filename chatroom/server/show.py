@@ -118,6 +118,12 @@ class Show:
         self._closing.clear()
         news.clear()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are sessions or orders that the store did not take."""
+        chat = self._chat
+        return bool(chat.sessions.changed or chat.oversight.orders.changed)
+
     def store_failed(self, error: StoreError, refused: int = 0) -> None:
         """Write it down once, and not for every message until it is over."""
         if not self._failing:
@@ -283,9 +289,12 @@ class Show:
         until = None
         if effect.until is not None:
             until = utc(effect.until) if effect.until else "never"
-        cast("Connection", effect.peer).note(
+        address = cast("Connection", effect.peer).transport.address
+        self._log.event(
             "info",
             "operator",
+            address=show_address(address),
+            nick=effect.by,
             do=effect.do,
             target=effect.target,
             reason=effect.reason or None,

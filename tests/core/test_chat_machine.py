@@ -308,13 +308,16 @@ class ChatMachine(RuleBasedStateMachine):
 
     def is_mute(self, seat: Seat) -> bool:
         """Say whether nobody hears *seat*."""
-        if seat.mute is not None and not self.holds("mute", seat.mute):
-            seat.mute = None
+        if seat.mute is not None:
+            self.meet(seat)
+            if not self.holds("mute", seat.mute):
+                seat.mute = None
         return seat.mute is not None
 
     def meet(self, seat: Seat) -> None:
         """See whether the nick that *seat* has now is a mute one."""
-        if seat.mute is None and self.holds("mute", seat.key):
+        had = self.orders.get(("mute", seat.mute or ""), 0.0)
+        if self.holds("mute", seat.key) and had < self.orders["mute", seat.key]:
             seat.mute = seat.key
 
     def has_place_for(self, name: str, seat: Seat | None) -> bool:

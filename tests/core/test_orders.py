@@ -51,6 +51,8 @@ def order(kind: Kind, target: str, ends: float = inf) -> Order:
         ("2001:db8::1/65", "2001:db8::/64"),
         ("2001:db8::1/48", "2001:db8::/48"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("fe80::%eth0/64", "fe80::/64"),
+        ("fe80::%\n/10", "fe80::/10"),
         ("::1", "::/64"),
         ("::/0", "::/0"),
     ],
@@ -61,7 +63,18 @@ def test_what_a_ban_of_an_address_is_about(text: str, network: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "10.1.2", "10.1.2.3/33", "::1/129", "1/8", "10.1.2.3/8/8", "/8"]
+    "text",
+    [
+        "",
+        "x",
+        "10.1.2",
+        "10.1.2.3/33",
+        "::1/129",
+        "1/8",
+        "10.1.2.3/8/8",
+        "/8",
+        "1.2.3.4%",
+    ],
 )
 def test_what_is_no_address(text: str) -> None:
     assert network_of(text) is None

@@ -384,6 +384,35 @@ def test_a_mute_goes_along_with_the_session_and_stays_with_the_nick(
         assert stage.say(peer, "x")[-1][0] == "message"
 
 
+@pytest.mark.parametrize("seconds", [60, 5])
+def test_another_nick_that_is_mute_too_brings_no_voice(
+    stage: Stage, seconds: int
+) -> None:
+    """Whether the mute that came along is over by then, or ends before the other."""
+    op, bob = operator(stage), stage.member("bob")
+    stage.send(op, Op("mute", "bob", seconds=seconds))
+    stage.send(op, Op("mute", "mia", seconds=600))
+    stage.wait(10)
+    stage.send(bob, requests.Nick("mia"))
+    stage.wait(100)
+    assert stage.say(bob, "x")[-1] == ("error", "muted", None)
+    stage.send(bob, requests.Nick("rob"))
+    assert stage.say(bob, "x")[-1] == ("error", "muted", None)
+    stage.wait(500)
+    assert stage.say(bob, "x")[-1][0] == "message"
+
+
+def test_of_two_mutes_one_is_left_where_the_other_is_lifted(stage: Stage) -> None:
+    op, bob = operator(stage), stage.member("bob")
+    stage.send(op, Op("mute", "bob"))
+    stage.send(op, Op("mute", "mia", seconds=600))
+    stage.send(bob, requests.Nick("mia"))
+    stage.send(op, Op("unmute", "bob"))
+    assert stage.say(bob, "x")[-1] == ("error", "muted", None)
+    stage.send(op, Op("unmute", "mia"))
+    assert stage.say(bob, "x")[-1][0] == "message"
+
+
 def test_nobody_is_there_to_be_muted_yet(stage: Stage) -> None:
     op = operator(stage)
     assert stage.send(op, Op("mute", "bob")) == [("op", "mute")]
@@ -394,6 +423,30 @@ def test_nobody_is_there_to_be_muted_yet(stage: Stage) -> None:
     assert stage.send(op, Op("unmute", "bob")) == [("op", "unmute")]
     assert stage.send(op, Op("unmute", "bob")) == [("op", "unmute")]
     assert "was not mute" in text_of(stage, op)
+
+
+def test_a_mute_that_is_over_cannot_be_lifted(stage: Stage) -> None:
+    op = operator(stage)
+    stage.send(op, Op("mute", "bob", seconds=1))
+    stage.wait(1)
+    assert stage.send(op, Op("unmute", "bob")) == [("op", "unmute")]
+    assert "was not mute" in text_of(stage, op)
+    assert stage.records == [("login", "root"), ("mute", "bob")]
+
+
+def test_a_guest_is_called_as_nobody_who_is_banned_or_mute(stage: Stage) -> None:
+    """Their names are given anew after a restart: it was another who was meant."""
+    op = operator(stage)
+    for do, nick in (("ban", "guest-1"), ("mute", "GUEST-2")):
+        assert stage.send(op, Op(do, nick)) == [("op", do)]
+    guest, lines = stage.hello()
+    assert lines[0][:2] == ("welcome", "guest-3")
+    assert stage.say(guest, "x")[-1][0] == "message"
+    stage.send(op, requests.Nick("root"))
+    stage.send(op, Op("ban", "guest-4", seconds=60))
+    new = Operators({digest("new key"): "root"})
+    stage.chat.oversight.appoint(new, stage.now)
+    assert stage.take(op)[-1] == ("renamed", "lobby", "root", "guest-5")
 
 
 def test_a_pardon_is_of_all_strikes_here_and_away(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from chatroom.server import app
 from chatroom.server.guard import LONGEST
 from tests.server.conftest import Start
 from tests.support.inprocess import Client, World, kinds
+from tests.support.peer import encode
 
 
 @pytest.fixture
@@ -91,6 +92,40 @@ def test_a_member_who_waits_keeps_his_seat(
     world.advance(3 * LONGEST)
     assert all("error" in told(one) for one in members)
     assert not any(one.ended for one in members)
+
+
+def test_lists_of_bans_are_answered_one_a_tick(world: World) -> None:
+    """As all that is long; what else operators do is not held up by that."""
+    ann = member(world)
+    login(ann, "key")
+    assert told(ann) == ["op"]
+    ann.send_raw(
+        encode("op", do="ban", nick="a") + encode("op", do="ban", nick="b")
+        + encode("op", do="bans") * 2 + encode("ping")
+    )  # fmt: skip
+    got = []
+    for _ in range(4):
+        world.tick()
+        ann.read()
+        got.append([frame.get("do", "pong") for frame in ann.frames()])
+    assert [some for some in got if some] == [
+        ["ban", "ban", "bans"],
+        ["bans"],
+        ["pong"],
+    ]
+
+
+def test_the_log_says_who_it_was_then(world: World) -> None:
+    ann = member(world)
+    login(ann, "key")
+    ann.send_raw(
+        encode("op", do="ban", nick="eve") + encode("nick", nick="root")
+        + encode("op", do="lock")
+    )  # fmt: skip
+    world.settle()
+    done = [line for line in world.log if " operator " in line]
+    assert "nick=guest-1 do=ban target=eve" in done[1]
+    assert "nick=root do=lock" in done[2]
 
 
 def test_one_that_goes_while_it_waits_leaves_nothing(world: World) -> None:

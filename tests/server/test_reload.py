@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatroom.config import Settings, option_name
+from chatroom.core.operators import entry
 from chatroom.errors import UsageError
 from chatroom.server import web as site
 from chatroom.server.reload import AT_START, reload
@@ -602,6 +603,24 @@ def test_the_password_is_read_anew(start: Start, tmp_path: Path) -> None:
     assert "password=none" in about_reload(world)[-1]
     assert hello(world, None) == "welcome"
     assert not any("barley" in line or "sesame" in line for line in world.log)
+
+
+def test_the_log_says_how_many_keys_of_operators_there_are(
+    start: Start, tmp_path: Path
+) -> None:
+    """Where they are others than before; which they are is for nobody to read."""
+    path = tmp_path / "operators"
+    path.touch()
+    world = start(operator_file=str(path))
+    for keys, said in (
+        (["a"], '"1 key"'), (["b"], '"1 key"'), (["b"], None), (["a", "b"], '"2 keys"'),
+        ([], "none"),
+    ):  # fmt: skip
+        path.write_text("\n".join(entry("root", key) for key in keys))
+        change(world)
+        line = about_reload(world)[-1]
+        _, _, found = line.partition(" operators=")
+        assert found == (said or ""), line
 
 
 def test_a_password_that_came_through_a_pipe_stays(

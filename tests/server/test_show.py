@@ -14,7 +14,7 @@ import pytest
 
 from chatroom.core.messages import Message
 from chatroom.errors import StoreError
-from chatroom.server.app import TRIM_INTERVAL
+from chatroom.server.app import KEEP_RETRY, TRIM_INTERVAL
 from chatroom.server.show import READ_STEP
 from chatroom.wire import codec
 from tests.server.conftest import Start
@@ -92,6 +92,7 @@ def test_a_tick_that_cannot_be_kept_loses_only_its_messages(world: World) -> Non
     assert "ref" in frames[0]
     assert "ref" not in frames[2]
     assert kinds(bob.frames()) == ["renamed", "whisper"]
+    store.broken = False
 
 
 def test_a_tick_is_kept_in_one_call(world: World) -> None:
@@ -117,6 +118,7 @@ def test_a_room_where_nothing_was_kept_ends_with_its_last_member(
     world.settle()
     assert kinds(ann.frames()) == ["error", "room"]
     assert list(world.server.chat.rooms) == ["lobby"]
+    store.broken = False
 
 
 # -- show ------------------------------------------------------------------------
@@ -420,6 +422,29 @@ def test_a_trim_that_fails_is_written_down_once(
     told = [line.partition(" ")[2] for line in world.log if " store " in line]
     assert told == [
         'error store text="no space"',
+        "warning store refused=0 text=recovered",
+    ]
+
+
+def test_what_is_not_kept_is_offered_again_also_where_nobody_does_anything(
+    start: Start,
+) -> None:
+    """Else a ban would be lost with a crash, long after the disk is well again."""
+    world = start()
+    ann = world.join("ann")
+    breaking = Breaking(world)
+    breaking.broken = True
+    ann.send("nick", nick="anna")
+    world.advance(2.5 * KEEP_RETRY)
+    changed = world.server.chat.sessions.changed
+    assert changed
+    breaking.broken = False
+    world.advance(KEEP_RETRY)
+    assert not changed
+    assert world.server._keep_timer is None
+    told = [line.partition(" ")[2] for line in world.log if " store " in line]
+    assert told == [
+        r'error store text="the disk is full\nreally"',
         "warning store refused=0 text=recovered",
     ]
 

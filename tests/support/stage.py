@@ -203,7 +203,7 @@ class Stage:
                 )
                 ids = tuple(range(first, first + len(page)))
                 self.heard[peer].append(("history", room.name, ids, more))
-            case Record(peer, do, target):
+            case Record(peer, _, do, target):
                 assert peer.session is not None, "it has never been here"
                 self.records.append((do, target))
             case Close(peer):
