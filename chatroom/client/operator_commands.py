@@ -13,7 +13,7 @@ from collections.abc import Callable
 from chatroom.client.command import Chat, Command, Names
 from chatroom.client.frames import Fields
 from chatroom.core.orders import network_of
-from chatroom.core.text import MAX_TOPIC, nick_error, text_error, to_nfc
+from chatroom.core.text import nick_error, remark_error, to_nfc
 
 NO_TOPIC = "-"
 """What is typed for no topic."""
@@ -122,9 +122,7 @@ def _time(text: str) -> tuple[Fields, str]:
 
 def _checked(what: str, text: str) -> str:
     """Return *text*; raise ``ValueError`` where the server would not take it."""
-    if len(text) > MAX_TOPIC:
-        raise ValueError(f"{what} has at most {MAX_TOPIC} characters")
-    wrong = text_error(text)
+    wrong = remark_error(what, text)
     if wrong is not None:
         raise ValueError(wrong[1])
     return text

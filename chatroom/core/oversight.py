@@ -27,16 +27,13 @@ from chatroom.core.orders import (
     until,
 )
 from chatroom.core.sessions import digest
-from chatroom.core.text import lookup_key, nick_error, nick_key, text_error, to_nfc
+from chatroom.core.text import lookup_key, nick_error, nick_key, remark_error, to_nfc
 
 if TYPE_CHECKING:
     from chatroom.core.chat import Chat
     from chatroom.core.requests import Op
     from chatroom.core.rooms import Room
     from chatroom.core.sessions import Peer, Session
-
-MAX_TOPIC = 400
-"""Code points of a topic (protocol.md, section 8), and of a reason."""
 
 
 class Refused(Exception):
@@ -322,10 +319,9 @@ class Oversight:
         return f"{other.nick} has no strikes any more; there were {count}"
 
     def _topic(self, session: Session, request: Op, now: float, wall: int) -> str:
-        room, text = session.room, request.topic
+        room, text = session.room, _checked("a topic", request.topic)
         assert room is not None
         if text:
-            _check_text("a topic", text)
             self._order(Kind.TOPIC, room.name, room.name, session, request, now, wall)
         else:
             self.orders.lift(Kind.TOPIC, room.name)
@@ -415,17 +411,13 @@ def _nick_of(nick: str | None) -> tuple[str, str]:
 
 
 def _reason(request: Op) -> str:
-    if request.reason:
-        _check_text("a reason", request.reason)
-    return request.reason
+    return _checked("a reason", request.reason)
 
 
-def _check_text(what: str, text: str) -> None:
-    if len(text) > MAX_TOPIC:
-        allowed = f"{what} has at most {MAX_TOPIC} characters"
-        raise Refused("text-too-long", allowed)
-    if wrong := text_error(text):
+def _checked(what: str, text: str) -> str:
+    if text and (wrong := remark_error(what, text)):
         raise Refused(*wrong)
+    return text
 
 
 def _banned(what: str, order: Order, now: float) -> str:

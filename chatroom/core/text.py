@@ -9,8 +9,8 @@ import unicodedata
 
 MAX_TEXT = 4000
 """Code points in a text."""
-MAX_TOPIC = 400
-"""Code points in a topic."""
+MAX_REMARK = 400
+"""Code points in a topic (protocol.md, section 8), and in an operator's reason."""
 MAX_NICK = 32
 """Code points in a nick."""
 MAX_DECOMPOSED = 4 * MAX_NICK
@@ -58,6 +58,16 @@ def text_error(text: str) -> tuple[str, str] | None:
     if not text or text.isspace():
         return "text-invalid", "the text is empty"
     return None
+
+
+def remark_error(what: str, text: str) -> tuple[str, str] | None:
+    """Return why *text* cannot be *what* it is to be: ``a topic`` or ``a reason``.
+
+    As ``text_error`` does; the rules are the same, but for the length.
+    """
+    if len(text) > MAX_REMARK:
+        return "text-too-long", f"{what} has at most {MAX_REMARK} characters"
+    return text_error(text)
 
 
 def fold(text: str) -> str:
