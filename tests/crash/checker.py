@@ -13,13 +13,15 @@ violations, each of one kind:
     phantom    kept or shown though it was refused, or never sent
     refused    turned away though nothing forbids it
     open       a ref without an outcome, or a client that never came to an end
-    forgotten  a session, a strike, a receipt or a whole log that was known before
+    forgotten  a session, a strike, a receipt, an operator's order or a whole log that
+               was known before
     kicked     somebody was sent away for what he has not done
     garbled    bytes that are no frame, or not understood as the frame that they were
 
 A record is that of a recorder, which speaks the protocol and names what it sends by
 refs, or that of a client in a pipe, of which only the lines are known that it was fed
-and those that it printed: its texts, each another one, are its names.
+and those that it printed: its texts, each another one, are its names.  That of an
+operator (``*.orders``) tells what he ordered, was answered and saw.
 """
 
 import json
@@ -33,6 +35,8 @@ from typing import Any
 Frame = dict[str, Any]
 Entry = tuple[str, str, int, str | None]
 """Sender, text, time and ref of a message."""
+Orders = dict[tuple[str, str], str]
+"""Texts of orders by kind and target."""
 
 KINDS = (
     *("lost", "repeated", "changed", "order", "numbering", "phantom"),
@@ -74,6 +78,8 @@ class Verdict:
     """Messages in all transcripts."""
     strikes: int = 0
     """Strikes that sessions had at the end."""
+    orders: int = 0
+    """Orders of operators that were answered."""
 
     def kinds(self) -> Counter[str]:
         """Count the violations by their kinds."""
@@ -175,9 +181,14 @@ class _Check:
         self._told: set[tuple[str, int, str]] = set()
         self._file: dict[tuple[str, int], Entry] = {}
         self._identity: str | None = None
+        self._orders: Orders = {}
 
     def run(self, records: Collection[Path], history: Path) -> Verdict:
         self._read_file(history)
+        for path in records:
+            if path.suffix == ".orders":
+                self._look_at_orders(path)
+        records = [path for path in records if path.suffix != ".orders"]
         stories = [self._read(path) for path in records]
         self._compare()
         by_nick = {story.nick: story for story in stories}
@@ -207,6 +218,8 @@ class _Check:
             rows = db.execute(
                 "SELECT room, id, sender, text, at, ref FROM messages ORDER BY room, id"
             ).fetchall()
+            orders = db.execute("SELECT kind, target, text FROM orders").fetchall()
+        self._orders = {(kind, target): text for kind, target, text in orders}
         ends = self._ends
         for room, number, sender, text, at, ref in rows:
             expected = ends.get(room, 0) + 1
@@ -217,6 +230,45 @@ class _Check:
         if ends != {room: last for room, last in last_ids.items() if last}:
             self._found("numbering", f"rows end at {ends}, rooms at {last_ids}")
         self.verdict.messages = len(rows)
+
+    # -- orders ---------------------------------------------------------------
+
+    def _look_at_orders(self, path: Path) -> None:
+        """What an operator was told is done stays done; nothing else is."""
+        held: Orders = {}
+        given: Frame | None = None
+        kinds = {"nick", "address", "mute", "topic", "lock"}
+        for line in _lines(path):
+            match line:
+                case {"event": "order"}:
+                    given = line
+                case {"event": "done"}:
+                    held, given = _with(held, given), None
+                    self.verdict.orders += 1
+                case {"event": "seen", "kinds": seen, "orders": found}:
+                    texts = {(kind, target): text for kind, target, text in found}
+                    self._hold_orders(path.stem, held, given, texts, set(seen))
+                case {"event": "orphaned"} if not self._may_forget:
+                    self._found("forgotten", f"{path.stem}: its session is gone")
+                case {"event": "refused", "frame": frame}:
+                    self._found("refused", f"{path.stem}: {frame}")
+        self._hold_orders("the file", held, given, self._orders, kinds)
+
+    def _hold_orders(
+        self, where: str, held: Orders, given: Frame | None, found: Orders, of: set[str]
+    ) -> None:
+        """Hold orders of some kinds against what is known, the last perhaps done."""
+        known, done = (
+            {key: text for key, text in orders.items() if key[0] in of}
+            for orders in (held, _with(held, given))
+        )
+        if found in (known, done):
+            return
+        for key in known.keys() | found.keys():
+            was, now = known.get(key), found.get(key)
+            if now not in (was, done.get(key)):
+                kind = "phantom" if was is None else "forgotten"
+                self._found(kind, f"{where}: {key} is {now!r}, {was!r} was ordered")
 
     # -- one record -----------------------------------------------------------
 
@@ -598,6 +650,15 @@ class _opened:
 
     def __exit__(self, *about: object) -> None:
         self._db.close()
+
+
+def _with(held: Orders, given: Frame | None) -> Orders:
+    """Return what is in force where *given* is done."""
+    if given is None:
+        return held
+    kind, target, text = given["order"]
+    rest = {key: was for key, was in held.items() if key != (kind, target)}
+    return rest if text is None else rest | {(kind, target): text}
 
 
 def _lines(path: Path) -> Iterator[Frame]:

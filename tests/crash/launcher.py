@@ -298,6 +298,32 @@ def keep_no_sessions() -> None:
     _put(sqlite.SqliteStore, "_write", partial)
 
 
+def keep_no_orders() -> None:
+    """What operators have ordered is on the disk for nobody."""
+    _change_orders(lambda orders: {})
+
+
+def lift_no_orders() -> None:
+    """What they have put out of force is in force again after a start."""
+    _change_orders(lambda orders: {k: o for k, o in orders.items() if o is not None})
+
+
+def _change_orders(change: Callable[[Any], Any]) -> None:
+    write = sqlite.SqliteStore._write
+
+    def changed(
+        self: sqlite.SqliteStore,
+        rows: Any,
+        ids: Any,
+        sessions: Any,
+        gone: Any,
+        orders: Any,
+    ) -> None:
+        write(self, rows, ids, sessions, gone, change(orders))
+
+    _put(sqlite.SqliteStore, "_write", changed)
+
+
 def receipts_on_their_own() -> None:
     """Sessions are written before the messages, in a transaction of their own."""
     write = sqlite.SqliteStore._write
@@ -372,6 +398,8 @@ FAULTS: dict[str, Callable[[], None]] = {
         tell_no_last_ref,
         forget_the_strikes,
         keep_no_sessions,
+        keep_no_orders,
+        lift_no_orders,
         receipts_on_their_own,
         shorten_the_text,
         skip_on_pages,

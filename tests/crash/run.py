@@ -2,11 +2,11 @@
 
     python -m tests.crash.run [--kills 100] [--proxy 300] [--seed N] ...
 
-Five parts: SIGKILL at random moments under load; SIGKILL at each step around a commit
-and a sending; the same while the client that users run speaks; the same at calls of the
-kernel, by ``strace`` where there is one; a proxy that cuts connections.  Exit code 0
-where every promise was kept, else 1; then the records and the files of what went wrong
-are left where it says.
+Six parts: SIGKILL at random moments under load; SIGKILL at each step around a commit
+and a sending; the same while an operator gives orders; the same while the client that
+users run speaks; the same at calls of the kernel, by ``strace`` where there is one; a
+proxy that cuts connections.  Exit code 0 where every promise was kept, else 1; then the
+records and the files of what went wrong are left where it says.
 """
 
 import argparse
@@ -78,6 +78,12 @@ def _scenes(
         )
         found.append(
             (
+                "a kill at every step while an operator gives orders",
+                lambda: _orders(folder / "orders"),
+            )
+        )
+        found.append(
+            (
                 "a kill at every step while bin/chat-client speaks",
                 lambda: _deaths(folder / "deaths"),
             )
@@ -125,6 +131,11 @@ def _steps(folder: Path, lines: int) -> scenes.Figures:
                 )
             )
     return total
+
+
+def _orders(folder: Path) -> scenes.Figures:
+    with Nursery() as nursery:
+        return scenes.orders_at_every_step(folder, nursery)
 
 
 def _deaths(folder: Path) -> scenes.Figures:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.crash.checker import KINDS, Verdict, Violation, check
 from tests.crash.launcher import FAULTS, Plan
+from tests.crash.overseer import SCRIPT, Command, Overseer, operator_file, orders
 from tests.crash.piped import (
     FAULTY,
     PRINTS_ANOTHER,
@@ -51,7 +52,7 @@ SOON = (0.001, 0.004)
 
 COUNTS = (
     *("messages", "sent", "again", "shown"),
-    *("warned", "refused", "judged", "strikes"),
+    *("warned", "refused", "judged", "strikes", "orders"),
 )
 """What is counted in a verdict."""
 
@@ -99,6 +100,7 @@ class Figures:
             "shown": verdict.shown,
             "shouts judged": f"{verdict.strikes} ({verdict.warned} warnings seen)",
             "rightly refused": verdict.refused,
+            **({"orders": verdict.orders} if verdict.orders else {}),
             **broken,
             **kinds,
             "seconds": round(self.seconds, 1),
@@ -219,6 +221,7 @@ def conclude(
     started: float,
     *,
     piped: Sequence[Piped] = (),
+    overseer: Overseer | None = None,
     timeout: float = 30.0,
     strikes: int = STRIKES,
     may_forget: bool = False,
@@ -235,6 +238,8 @@ def conclude(
     figures = Figures(kills=victim.kills - 1, reconnects=group.reconnects)
     figures.piped = sum(max(0, one.connects - 1) for one in piped)
     records = [one.path for one in group.recorders] + [one.path for one in piped]
+    if overseer is not None:
+        records.append(overseer.path)
     verdict = check(
         records,
         victim.history,
@@ -269,12 +274,15 @@ def random_kills(
     Nobody has said less than *least* texts when it is over.
     """
     started, chance = time.monotonic(), random.Random(seed)
-    with Victim(folder, "--strikes", str(STRIKES)) as victim, ExitStack() as stack:
+    options = "--strikes", str(STRIKES), "--operator-file", str(operator_file(folder))
+    with Victim(folder, *options) as victim, ExitStack() as stack:
         piped = users(folder, victim.address, seed, in_pipes, 5 * pace)
+        overseer = Overseer(victim.address, folder, orders(seed), pace)
+        stack.enter_context(overseer)
         for one in piped:
             stack.enter_context(one)
         recorders = company(folder, victim.address, seed, members=members, pace=pace)
-        group = Company(recorders, piped)
+        group = Company(recorders, [*piped, overseer])
         try:
             assert victim.start(wait=group.serve), victim.errors()
             start(group, piped)
@@ -291,7 +299,7 @@ def random_kills(
                 lambda: all(one.silent or one.said >= least for one in recorders), 60
             )
             leave(group, piped)
-            return conclude(victim, group, started, piped=piped)
+            return conclude(victim, group, started, piped=piped, overseer=overseer)
         finally:
             group.close()
 
@@ -454,6 +462,42 @@ def every_step(
     return total
 
 
+def orders_at_every_step(
+    folder: Path, nursery: Nursery, script: Sequence[Command] = SCRIPT
+) -> Figures:
+    """Let the server die at its first step behind a login, at its second ...
+
+    Until it lives long enough for all orders of *script*.
+    """
+    total, died, step = Figures(runs=0), True, 0
+    while died:
+        step += 1
+        place = folder / f"step-{step}"
+        place.mkdir(parents=True)
+        started, file = time.monotonic(), operator_file(place)
+        with (
+            Victim(place, "--operator-file", str(file), nursery=nursery) as victim,
+            Overseer(victim.address, place, script) as overseer,
+        ):
+            group = Company([], [overseer])
+            plan = Plan(die_at=step, awake='"login"')
+            assert victim.start(plan, group.serve), victim.errors()
+            group.serve(_dead_or_silent(victim, overseer), 30)
+            died = not victim.alive
+            if died:
+                victim.expect_killed()
+                assert victim.start(wait=group.serve), victim.errors()
+                group.serve(_dead_or_silent(victim, overseer), 30)
+            assert overseer.silent, f"step {step}: it waits; {victim.errors()}"
+            figures = conclude(victim, group, started, overseer=overseer)
+        _keep_or_drop(place, figures, f"step {step}", total)
+    return total
+
+
+def _dead_or_silent(victim: Victim, overseer: Overseer) -> Callable[[], bool]:
+    return lambda: not victim.alive or overseer.silent
+
+
 def step_by_step() -> Iterator[Plan]:
     """Plan a death at each step behind the start, without end."""
     return (Plan(die_at=step, awake="") for step in count(1))
@@ -583,6 +627,8 @@ SEEDED = (
     _seeded("repeated", "tell_no_last_ref", die_before="doom"),
     _seeded("forgotten", "forget_the_strikes", die_after="doom"),
     _seeded("forgotten", "keep_no_sessions", die_after="doom"),
+    _seeded("forgotten", "keep_no_orders", die_after="doom"),
+    _seeded("phantom", "lift_no_orders", die_after="doom"),
     _seeded("lost", "receipts_on_their_own", die_in="doom"),
     _seeded("changed", "shorten_the_text"),
     _seeded("lost", "skip_on_pages", die_before="doom"),
@@ -620,10 +666,19 @@ def doomed_script() -> list[Line]:
 
 
 def with_a_mistake(folder: Path, nursery: Nursery, seeded: Seeded) -> Verdict:
-    """Let two talk to each other while *seeded* is built in; return the verdict."""
+    """Let two talk to each other while *seeded* is built in; return the verdict.
+
+    An operator has given his orders before.
+    """
     started = time.monotonic()
     folder.mkdir(parents=True)
-    with Victim(folder, nursery=nursery) as victim:
+    file = operator_file(folder)
+    # Who has lost his session would be locked out.
+    script_of_orders = [one for one in SCRIPT if one.order[0] != "lock"]
+    with (
+        Victim(folder, "--operator-file", str(file), nursery=nursery) as victim,
+        Overseer(victim.address, folder, script_of_orders, patience=0.4) as overseer,
+    ):
         scripts: dict[str, list[Line]] = {"speaker": doomed_script(), "listener": []}
         group = Company(
             [
@@ -640,10 +695,13 @@ def with_a_mistake(folder: Path, nursery: Nursery, seeded: Seeded) -> Verdict:
                     faults=[seeded.client],
                 )
                 for nick, script in scripts.items()
-            ]
+            ],
+            [overseer],
         )
         try:
-            assert victim.start(seeded.plan, group.serve), victim.errors()
+            alone = Company([], [overseer])
+            assert victim.start(seeded.plan, alone.serve), victim.errors()
+            assert alone.serve(lambda: overseer.silent, 30), victim.errors()
             dies = {"die_after", "die_before", "die_in"} & seeded.plan.keys()
             # Who is to die may have closed its sockets and not be gone yet.
             group.serve(lambda: not victim.alive or (group.settled and not dies), 30)
@@ -661,6 +719,7 @@ def with_a_mistake(folder: Path, nursery: Nursery, seeded: Seeded) -> Verdict:
                 victim,
                 group,
                 started,
+                overseer=overseer,
                 strikes=2,
                 may_forget=seeded.between == "sessions",
                 may_refuse="refuse_in" in seeded.plan,

@@ -261,7 +261,8 @@ KINDS = (
     "kick error message count x"
 ).split()
 FIELDS = (
-    "type version nick room password session text to ref after before limit data do key"
+    "type version nick room password session text to ref after before limit data do "
+    "key address seconds reason topic"
 ).split()
 
 

@@ -56,6 +56,8 @@ class Play:
         """When its end was begun; 0.0: not yet."""
         self.on_web = False
         """Whether what comes is WebSocket by now."""
+        self.turned_away = False
+        """Whether it was answered as who speaks something else, a page it may be."""
 
     @property
     def trusted(self) -> bool:
@@ -191,11 +193,10 @@ class Player:
         if play.on_web:
             self._judge_web(play)
             return
-        if received[0] != 0:
-            if not any(f.startswith(received[:12]) for f in FAREWELLS) and not any(
-                bytes(received).startswith(f) for f in FAREWELLS
-            ):
+        if play.turned_away or received[0] != 0:
+            if not (play.turned_away or _is_farewell(received)):
                 self._find(play, f"no frame: {bytes(received[:80])!r}")
+            play.turned_away = True
             received.clear()
             return
         start = 0
@@ -242,3 +243,8 @@ class Player:
 
     def _find(self, play: Play, what: str) -> None:
         self.tally.findings.append(f"{play.case}: {what}")
+
+
+def _is_farewell(received: bytearray) -> bool:
+    """Tell whether an answer to who speaks something else begins so."""
+    return any(f.startswith(received[: len(f)]) for f in FAREWELLS)

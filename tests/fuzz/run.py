@@ -14,6 +14,7 @@ that again.  Which cases meet is up to the machine.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import random
@@ -28,7 +29,7 @@ from pathlib import Path
 from tests.fuzz.load import MIB, beside_hostiles
 from tests.fuzz.mutate import Case, Target, make_case
 from tests.fuzz.play import Player, Tally
-from tests.fuzz.sessions import Session, record
+from tests.fuzz.sessions import OPERATOR_KEY, Session, record
 from tests.support.server import ROOT, Server
 from tests.support.tls import CERT, KEY, trusting
 
@@ -81,8 +82,12 @@ class Field:
         secret = folder / "password"
         secret.write_text(PASSWORD + "\n", encoding="utf-8")
         secret.chmod(0o600)
+        operators = folder / "operators"
+        shown = hashlib.sha256(OPERATOR_KEY.encode()).hexdigest()
+        operators.write_text(f"overseer {shown}\n", encoding="utf-8")
+        operators.chmod(0o600)
         for target in TARGETS:
-            options = OPTIONS[target.name].split()
+            options = [*OPTIONS[target.name].split(), "--operator-file", str(operators)]
             if target.password:
                 options += ["--password-file", str(secret)]
             if target.name == "small":

@@ -13,6 +13,8 @@ from tests.support.peer import Peer
 
 TOKEN = b"a-session-is-put-here."
 """Stands for the secret of a session; as long as one."""
+OPERATOR_KEY = "the key of who oversees"
+"""What makes an operator, at every server."""
 NICK = b"nick-of-the-case"
 """Stands for the nick of who plays it."""
 
@@ -156,6 +158,37 @@ def _paste(peer: Recorder, given: dict[str, object]) -> None:
         peer.expect("message")
 
 
+def _oversee(peer: Recorder, given: dict[str, object]) -> None:
+    """Do what operators do to ann, to some of those who play, and to the room.
+
+    For a second each, as others are to get far; a lock is the watchdog's to try.
+    """
+    peer.hello(NICK.decode(), room="tea", **given)
+    log_in(peer)
+    for do in ("mute", "unmute", "ban", "unban", "ban"):
+        peer.send("op", do=do, nick="ann", seconds=1, reason="why not?")
+        peer.expect("op", do=do)
+    for do in ("kick", "pardon"):
+        peer.send("op", do=do, nick="nobody", reason="x")
+        peer.expect_error("no-such-nick")
+    peer.send("op", do="ban", address="::ffff:127.0.1.64/124", seconds=1)
+    peer.expect("op", do="ban")
+    peer.send("op", do="bans", after="ann")
+    peer.expect("op", do="bans")
+    for topic in ("tea time", ""):
+        peer.send("op", do="topic", topic=topic)
+        peer.expect("topic", topic=topic)
+        peer.expect("op", do="topic")
+    peer.send("op", do="kick", nick="ann")
+    peer.expect_error("no-such-nick")
+
+
+def log_in(peer: Peer) -> None:
+    """Have *peer* show the key."""
+    peer.send("op", do="login", key=OPERATOR_KEY)
+    peer.expect("op", do="login")
+
+
 _PLAYS = {
     "talk": _talk,
     "whisper": _whisper,
@@ -165,4 +198,5 @@ _PLAYS = {
     "come back": _come_back,
     "clumsy": _clumsy,
     "paste": _paste,
+    "oversee": _oversee,
 }

@@ -4,7 +4,9 @@
 
 Two members of a room that nobody else knows: what one says both have to hear, once, in
 order, and nothing else.  A third stays in the lobby, and sees to it that its messages
-follow on each other.  When stdin ends it prints what it found as a JSON object.
+follow on each other.  All are operators, whom no ban of an address hits; the third puts
+right what others have locked or banned for long, so that the rest gets far.  When stdin
+ends it prints what it found as a JSON object.
 """
 
 from __future__ import annotations
@@ -15,11 +17,18 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 
+from tests.fuzz.sessions import log_in
 from tests.support.crowd import Member
 from tests.support.peer import Frame, Peer, check_shape, encode
 
 EVERY = 0.12
 """Seconds between two texts: below the rate that every server allows."""
+TIDY_EVERY = 1.0
+"""Seconds between two looks at what operators have done."""
+SOON = 5000
+"""Milliseconds: what ends within that is left to end."""
+AT_ONCE = 5
+"""Bans that are lifted in one go: below the rate that every server allows."""
 LOST = 15.0
 """Seconds after which an answer is not waited for any more."""
 
@@ -52,6 +61,7 @@ class Watchdog:
             peer = Peer(address)
             # A nick that the server gives might be guessed, and whispered to.
             _, info = peer.hello(f"{room}-{number}", room=where, **given)
+            log_in(peer)
             peer.sock.setblocking(False)
             member = Member(peer)
             self._members.append(member)
@@ -59,6 +69,7 @@ class Watchdog:
                 self._last_id = int(info["last_id"])
         self._lobby_id = int(info["last_id"])
         self._began = self._said_at = time.monotonic()
+        self._tidied_at = 0.0
         self._said = ""
         self._heard: set[int] = set()
         self._number = 0
@@ -80,6 +91,9 @@ class Watchdog:
                 self._find(f"connection {which} of the watchdog is over: {why}")
                 return
             now = time.monotonic()
+            if now >= self._tidied_at + TIDY_EVERY:
+                self._tidied_at = now
+                self._oversee(encode("op", do="unlock"), encode("op", do="bans"))
             if len(self._heard) == 2 and now >= self._said_at + EVERY:
                 self._say()
             elif len(self._heard) < 2 and now > self._said_at + LOST:
@@ -92,6 +106,16 @@ class Watchdog:
         self._said = f"round {self._number}"
         self._said_at = time.monotonic()
         self._members[0].sock.send(encode("say", text=self._said))
+
+    def _oversee(self, *frames: bytes) -> None:
+        self._members[2].sock.send(b"".join(frames))
+
+    def _tidy(self, bans: list[dict[str, object]]) -> None:
+        """Lift those of *bans* that would last, a few at a time."""
+        late = time.time() * 1000 + SOON
+        for ban in [b for b in bans if not 0 < int(str(b["until"])) < late][:AT_ONCE]:
+            what = "nick" if "nick" in ban else "address"
+            self._oversee(encode("op", do="unban", **{what: ban[what]}))
 
     def _receive(self, number: int, member: Member) -> None:
         try:
@@ -112,6 +136,8 @@ class Watchdog:
                 if frame["id"] != self._lobby_id + 1:
                     self._find(f"in the lobby {self._lobby_id} is before {frame}")
                 self._lobby_id = frame["id"]
+            elif frame.type == "op" and "bans" in frame:
+                self._tidy(frame["bans"])
         elif frame.type == "message" and frame["text"] == self._said:
             self._come_back(number, frame)
         elif frame.type != "joined" or self._number > 1:

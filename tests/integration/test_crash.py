@@ -14,8 +14,9 @@ from types import ModuleType
 
 import pytest
 
-from tests.crash import checker, recorder, scenes
+from tests.crash import checker, overseer, recorder, scenes
 from tests.crash.launcher import FAULTS
+from tests.crash.overseer import SCRIPT
 from tests.crash.piped import FAULTS as PIPED_FAULTS
 from tests.crash.recorder import FAULTS as CLIENT_FAULTS
 from tests.crash.scenes import HARMLESS, PIPED, SEEDED, Figures, Seeded
@@ -45,6 +46,7 @@ def test_kills_at_random_moments_under_load(tmp_path: Path) -> None:
     assert figures.kills == 4
     assert figures.piped
     assert figures.verdict.strikes, "nobody shouted"
+    assert figures.verdict.orders
 
 
 def test_kill_at_every_step_around_a_commit_and_a_sending(
@@ -56,6 +58,16 @@ def test_kill_at_every_step_around_a_commit_and_a_sending(
     assert figures.kills >= 12, "so many steps there are at least"
     assert figures.verdict.again, "no death was early enough"
     assert figures.verdict.judged, "no death was between a commit and a sending"
+
+
+def test_a_kill_at_every_step_while_an_operator_gives_orders(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    """What he was told is done holds after it; he is still who he was."""
+    figures = scenes.orders_at_every_step(tmp_path, nursery, SCRIPT[:3])
+    assert not figures.verdict.violations, str(figures.verdict)
+    assert figures.kills >= 20, "so many steps there are at least"
+    assert figures.verdict.orders == 3 * figures.runs
 
 
 def test_kills_around_a_commit_while_a_user_speaks(
@@ -79,7 +91,9 @@ def test_connections_cut_at_random_bytes(tmp_path: Path) -> None:
     assert figures.piped
 
 
-@pytest.mark.parametrize("module", [checker, recorder], ids=["checker", "recorder"])
+@pytest.mark.parametrize(
+    "module", [checker, recorder, overseer], ids=["checker", "recorder", "overseer"]
+)
 def test_checker_and_recorders_share_no_code_with_what_they_check(
     module: ModuleType,
 ) -> None:

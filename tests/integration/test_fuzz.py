@@ -91,7 +91,12 @@ def test_an_answer_that_is_wrong_is_found(answer: bytes) -> None:
     assert found.startswith("case 7: ")
 
 
-@pytest.mark.parametrize("answer", [b"", GOOD, GOOD * 3, b"HTTP/1.1 400 Bad Request"])
+PAGE = b"HTTP/1.1 200 OK\r\n\r\n" + b"a page " * 20_000
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", GOOD, GOOD * 3, b"HTTP/1.1 400 Bad Request", PAGE]
+)
 def test_an_answer_that_is_right_is_not(answer: bytes) -> None:
     assert not play_against(answer)
 

@@ -16,8 +16,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from chatroom.core.operators import Operators
+from chatroom.core.sessions import digest
 from tests.fuzz.mutate import LONG, NASTY, STRANGERS, Target, make_case, pack
-from tests.fuzz.sessions import NICK, TOKEN, Session
+from tests.fuzz.sessions import NICK, OPERATOR_KEY, TOKEN, Session
 from tests.support import web
 from tests.support.inprocess import ENDS, Client, World
 from tests.support.peer import Frame, check_shape, encode
@@ -42,7 +44,14 @@ _FIELDS: dict[str, st.SearchStrategy[object]] = {
     "before": st.integers(-1, 5) | st.just(2**53),
     "limit": st.integers(-1, 201),
     "data": texts,
-    "do": st.just("kick"),
+    "do": st.sampled_from(
+        "login kick ban unban bans mute unmute pardon topic lock unlock dance".split()
+    ),
+    "key": st.sampled_from([OPERATOR_KEY, OPERATOR_KEY, "x", ""]),
+    "address": st.sampled_from(["192.0.2.0/30", "::1", "0.0.0.0/0", "fe80::1%x", "no"]),
+    "seconds": st.sampled_from([0, 1, 1, 60, 2**53 - 1, -1]),
+    "reason": texts | st.sampled_from(["", "why not?"]),
+    "topic": texts | st.sampled_from(["", "tea time"]),
 }
 
 values = st.fixed_dictionaries(
@@ -69,7 +78,31 @@ frames = st.one_of(
     ),
 )
 
+_ASKED = ("key", "nick", "address", "seconds", "reason", "topic", "after")
+
+
+def _deed(dos: str, *needed: str) -> st.SearchStrategy[bytes]:
+    """Give one of *dos*, with the fields that it needs, and others now and then."""
+    return st.builds(
+        lambda do, fields: encode("op", do=do, **fields),
+        st.sampled_from(dos.split()),
+        st.fixed_dictionaries(
+            {name: _FIELDS[name] for name in needed},
+            optional={name: _FIELDS[name] for name in _ASKED if name not in needed},
+        ),
+    )
+
+
+deeds = st.one_of(
+    _deed("kick ban unban mute unmute pardon", "nick", "seconds"),
+    _deed("ban unban", "address", "seconds"),
+    _deed("topic bans login", "topic", "key"),
+    _deed("lock unlock dance kick ban"),
+)
+"""What an operator does, or would."""
+
 hello = encode("hello", version=1)
+log_in = encode("op", do="login", key=OPERATOR_KEY)
 web_hello = web.encode("hello", version=1)
 streams = st.lists(
     st.one_of(
@@ -212,6 +245,31 @@ def test_any_sessions_side_by_side(
         witness.send("say", text="still here")
         world.settle()
         assert witness.frames()[-1]["id"] == len(heard) + 1
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.lists(deeds | frames), cuts, ends), max_size=4))
+def test_any_operators_side_by_side(
+    scripts: list[tuple[list[bytes], list[int], str]],
+) -> None:
+    """They hit each other and themselves; whom they do not mean feels nothing."""
+    with hunting(presence_limit=2, keep=3, hello_timeout=2.0) as world:
+        operators = Operators({digest(OPERATOR_KEY): "root"})
+        world.server.chat.oversight.appoint(operators, world.loop.now)
+        witness = world.join("witness", room="elsewhere", host="198.51.100.7")
+        witness.connection.secure = True
+        witness.send_raw(log_in)
+        clients = [world.connect(f"192.0.2.{n}") for n in range(len(scripts))]
+        for client, (parts, sizes, end) in zip(clients, scripts, strict=True):
+            client.connection.secure = True
+            start = hello + log_in
+            play(world, client, start + b"".join(parts), sizes, end)
+        world.advance(20.0)
+        for client in clients:
+            check_answers(client, hello)
+        witness.send("say", text="still here")
+        world.settle()
+        assert witness.frames()[-1]["id"] == 1
 
 
 RECORDED = [
