@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chatroom.client.commands import run_line
 from chatroom.client.frames import Fields
 from chatroom.client.operator_commands import confides, is_login, marked, seen
-from chatroom.core.text import MAX_TOPIC
+from chatroom.core.text import MAX_REMARK
 from tests.client.test_commands import ran
 
 
@@ -80,8 +80,8 @@ def test_what_a_line_asks_for(line: str, done: Fields) -> None:
         ("/ban bob 9999999d", "a time is like"),
         ("/mute bob 2nd time", "a time is like"),
         ("/kick bob \x1b", "the control character U+001B"),
-        ("/ban bob 1d " + "x" * (MAX_TOPIC + 1), "a reason has at most 400"),
-        ("/topic " + "x" * (MAX_TOPIC + 1), "a topic has at most 400"),
+        ("/ban bob 1d " + "x" * (MAX_REMARK + 1), "a reason has at most 400"),
+        ("/topic " + "x" * (MAX_REMARK + 1), "a topic has at most 400"),
         ("/topic \x9b", "the control character U+009B"),
     ],
 )
