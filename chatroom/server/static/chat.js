@@ -19,6 +19,7 @@ const TOGETHER = 300000 // Milliseconds that sayings stand under one name for.
 const NICK_ERRORS = ["nick-taken", "nick-invalid"]
 const ROOM_ERRORS = ["full", "room-invalid"]
 const PASSING = ["nick-taken", "full", "timeout", "internal"]
+const SHUT = ["banned", "not-allowed"] // Not let in, whatever one is called.
 
 // --- texts
 
@@ -71,6 +72,7 @@ export function hueOf(nick) {
 const isGuest = (nick) => /^guest-\d+$/.test(nickKey(nick))
 const isRoom = (name) => /^[a-z0-9][a-z0-9_-]{0,31}$/.test(name)
 const roomOf = (text) => text.trim().replace(/^#/, "")
+const targetOf = ({ nick, address }) => nick ?? address
 const amount = (number, thing) => `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`
 
 // What the browser keeps for us; some let nobody keep anything.
@@ -382,7 +384,7 @@ class Chat {
 	#settled = false // and nothing from before is in doubt any more.
 	#mine = new Set() // What one was called while that mattered.
 	#aliases = 0
-	#questions = { history: [], members: [], rooms: [] } // Answers come in the order asked.
+	#questions = [] // What is open, `{kind, take, order}`; answers come in the order asked.
 	#line = new Connection(this)
 	#backoff = new Backoff()
 	#timer = 0
@@ -425,7 +427,7 @@ class Chat {
 	}
 
 	askRooms(after, found = []) {
-		if (!this.#joined || (!after && this.#questions.rooms.length)) return
+		if (!this.#joined || (!after && this.#questions.some(({ kind }) => kind === "rooms"))) return
 		this.#ask("rooms", { type: "rooms", after }, (page) => {
 			found.push(...page.rooms)
 			if (page.more) this.askRooms(found.at(-1).room, found)
@@ -442,6 +444,22 @@ class Chat {
 			const found = room.before(page).map((one) => this.#entryOf(one))
 			room.entries.unshift(...found)
 			if (room === this.room) this.face.prepended(found.length)
+		})
+	}
+
+	// Have something done that only operators may.  It is not kept for later: by then it
+	// could hit somebody else.  A key is kept nowhere.
+	order(fields, take = ({ text }) => this.told(text)) {
+		if (!this.#joined || this.#arriving) return this.told("There is no connection: nothing was done.")
+		const name = fields.do === "login" ? "op" : fields.do
+		const order = `/${name} ${targetOf(fields) ?? ""}`.trim()
+		this.#ask("op", { type: "op", ...fields }, (answer) => answer && take(answer), order)
+	}
+
+	askBans(after) {
+		this.order({ do: "bans", after }, ({ bans, more }) => {
+			this.told(bans.map(banText).join("\n") || "Nobody is banned.")
+			if (more) this.askBans(targetOf(bans.at(-1)))
 		})
 	}
 
@@ -479,7 +497,9 @@ class Chat {
 		this.state = "out"
 		this.#joined = this.#settled = false
 		this.#arriving = true
-		for (const list of Object.values(this.#questions)) list.length = 0
+		for (const { order } of this.#questions.splice(0)) {
+			if (order) this.told(`No answer came to ${order}: it may have been done, or not.`)
+		}
 	}
 
 	#comeBack(why) {
@@ -501,7 +521,8 @@ class Chat {
 	// Not let in: ask who one is once more.
 	#out(text, code) {
 		this.#close()
-		this.face.ask(text, code)
+		if (SHUT.includes(code)) this.face.ended(code, text)
+		else this.face.ask(text, code)
 	}
 
 	#end(reason, text) {
@@ -520,7 +541,7 @@ class Chat {
 	}
 
 	received(frame) {
-		const take = this.#questions[frame.type]?.shift() ?? this[`on_${frame.type}`]
+		const take = this.#answered((kind) => kind === frame.type) ?? this[`on_${frame.type}`]
 		take?.call(this, frame)
 		this.#pump()
 	}
@@ -622,16 +643,16 @@ class Chat {
 
 	on_message(frame) {
 		this.show(this.room.live(frame))
-		this.#answered(frame)
+		this.#heard(frame)
 	}
 
 	on_whisper(frame) {
 		this.show([frame])
-		this.#answered(frame)
+		this.#heard(frame)
 		if (!this.#mine.has(frame.from)) this.whisperer = frame.from
 	}
 
-	#answered({ ref, from }) {
+	#heard({ ref, from }) {
 		// Others see a ref too, and may use it.
 		if (this.#mine.has(from) && this.outbox.answered(ref)) this.face.pending()
 	}
@@ -653,8 +674,10 @@ class Chat {
 		if (!this.#joined) return this.#notLetIn(code, text)
 		const said = this.outbox.answered(ref)
 		if (said) return this.face.notSaid(said, text)
-		// No other question can fail than one to the log.
-		if (!this.outbox.refused(code)) this.#questions.history.shift()?.(null)
+		// Whoever is muted is told so unasked.  Questions to the log can fail, and orders;
+		// `not-allowed` is about orders, or says that one is no operator any more.
+		const failing = code === "not-allowed" ? ["op"] : ["history", "op"]
+		if (code !== "muted" && !this.outbox.refused(code)) this.#answered((kind) => failing.includes(kind))?.(null)
 		this.told(text)
 		this.face.where()
 	}
@@ -669,9 +692,15 @@ class Chat {
 		else this.#out(text, code)
 	}
 
-	#ask(kind, frame, take) {
-		this.#questions[kind].push(take)
+	#ask(kind, frame, take, order) {
+		this.#questions.push({ kind, take, order })
 		this.#line.send(frame)
+	}
+
+	// Return who takes the answer to the first question of such a kind.
+	#answered(isSuch) {
+		const at = this.#questions.findIndex(({ kind }) => isSuch(kind))
+		return at < 0 ? null : this.#questions.splice(at, 1)[0].take
 	}
 
 	#askMembers() {
@@ -728,6 +757,10 @@ class Chat {
 		this.#askMembers()
 	}
 
+	on_op({ text }) {
+		this.told(text)
+	}
+
 	on_topic({ topic, by }) {
 		this.topic = topic
 		this.told(topic ? `${by} has set the topic: ${topic}` : `${by} has taken the topic away`)
@@ -757,6 +790,13 @@ const CALENDAR = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "num
 
 // The day of a time, "" for one that no calendar has.
 const dayOf = (at) => (Number.isFinite(new Date(at).getTime()) ? new Date(at).toDateString() : "")
+
+const STAMP = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" })
+
+function banText(ban) {
+	const end = dayOf(ban.until || NaN) ? `until ${STAMP.format(ban.until)}` : "for good"
+	return `${targetOf(ban)} – ${end}, by ${ban.by}${ban.reason && `: ${ban.reason}`}`
+}
 
 const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
 
@@ -1011,6 +1051,9 @@ class Face {
 		on("banner-button", "click", () => this.#again())
 		on("warning-button", "click", () => this.#understood())
 		on("ended-close", "click", () => $("ended").close())
+		on("operator-close", "click", () => $("operator").close())
+		on("operator-form", "submit", () => this.#showKey())
+		on("operator", "close", () => { $("key").value = "" })
 		on("ended-again", "click", () => this.#again())
 		on("scrim", "click", () => this.#shut())
 		for (const which of ["rooms", "members"]) {
@@ -1056,6 +1099,7 @@ class Face {
 		if (!this.chat.room) return this.ask(text)
 		const [title, again] = ENDS[reason] ?? ["You were disconnected", "Join again"]
 		this.#shut()
+		$("operator").close()
 		this.hint("")
 		this.#understood()
 		this.standing(title)
@@ -1223,6 +1267,20 @@ class Face {
 		$("text").focus()
 	}
 
+	// Ask for an operator's key, out of sight; over plain http, tell why not.
+	askKey(typed) {
+		$("plain").hidden = isSecureContext
+		$("key-field").hidden = $("key-send").hidden = !isSecureContext
+		$("operator").showModal()
+		if (isSecureContext) $("key").value = typed
+	}
+
+	#showKey() {
+		const key = $("key").value.trim()
+		$("operator").close()
+		if (key && isSecureContext) this.chat.order({ do: "login", key })
+	}
+
 	open(which) {
 		this.#shut()
 		$(`${which}-panel`).classList.add("open")
@@ -1273,6 +1331,12 @@ class Face {
 
 	#typed() {
 		const { style, value } = $("text")
+		// A key must not be read over a shoulder, nor be said by mistake.
+		const [, key] = /^\s*\/op\s([^]*)/i.exec(value) ?? []
+		if (key !== undefined) {
+			this.#fill("")
+			return this.askKey(key)
+		}
 		style.height = "auto"
 		style.height = `${$("text").scrollHeight + 2}px`
 		if (this.log.stuck) $("scroller").scrollTop = 1e9
@@ -1313,6 +1377,9 @@ const ENDS = {
 	leave: ["Good-bye", "Join again"],
 	replaced: ["You go on in another window", "Take it back"],
 	shouting: ["Disconnected for shouting", "Join again"],
+	operator: ["Disconnected by an operator", "Join again"],
+	banned: ["You are banned", "Try again"],
+	"not-allowed": ["The door is locked", "Try again"],
 }
 
 function on(target, type, act) {
@@ -1346,7 +1413,7 @@ function roam(event, list) {
 
 // --- commands
 
-const COMMANDS = {
+const TALK = {
 	help: ["", "this list", (face) => face.chat.told(helpText())],
 	msg: ["NICK TEXT", "tell one member alone", ({ chat }, rest) => chat.ask(whisperOf(/^\S+/.exec(rest)[0], spoken(`/msg ${rest}`)))],
 	r: ["TEXT", "answer who whispered last", ({ chat }, rest) => {
@@ -1360,9 +1427,54 @@ const COMMANDS = {
 	leave: ["", "leave; !leave does so too", ({ chat }) => chat.leave()],
 }
 
+const ORDERS = {
+	op: ["", "show your key", (face) => face.askKey("")],
+	kick: ["NICK [REASON]", "disconnect a member", order],
+	ban: ["NICK|ADDRESS[/BITS] [DURATION] [REASON]", "keep out; DURATION: 90s, 10m, 2h, 7d", order],
+	unban: ["NICK|ADDRESS[/BITS]", "let in again", order],
+	bans: ["", "who is banned", ({ chat }) => chat.askBans()],
+	mute: ["NICK [DURATION] [REASON]", "let a member say nothing", order],
+	unmute: ["NICK", "let a member speak again", order],
+	pardon: ["NICK", "forget the strikes of a member", order],
+	topic: ["[TEXT]", "show the topic, or set it; - takes it away", topic],
+	lock: ["", "let nobody new in", order],
+	unlock: ["", "let everybody in again", order],
+}
+
+const COMMANDS = { ...TALK, ...ORDERS }
+
 function helpText() {
-	const lines = Object.entries(COMMANDS).map(([name, [usage, about]]) => `/${name} ${usage}`.trim() + ` – ${about}`)
-	return `${lines.join("\n")}\n//text – say a text that begins with a slash\nPage keys and scrolling up show what was said before.`
+	const list = (commands) => Object.entries(commands).map(([name, [usage, about]]) => `${`/${name} ${usage}`.trim()} – ${about}\n`).join("")
+	return `${list(TALK)}//text – say a text that begins with a slash
+Page keys and scrolling up show what was said before.
+
+For operators:
+${list(ORDERS)}`.trim()
+}
+
+const UNITS = { s: 1, m: 60, h: 3600, d: 86400 }
+const OCTET = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
+const ADDRESS = new RegExp(`^(${OCTET}\\.){3}${OCTET}$|[:/]`) // No nick has a colon or a slash.
+const TIMED = /^(\S*)\s*(?:(\d{1,9})([smhd])(?!\S))?\s*([^]*)/
+const UNTIMED = /^(\S*)()()\s*([^]*)/
+
+// What `/NAME REST` asks of the server.
+export function orderOf(name, rest) {
+	const [usage] = ORDERS[name]
+	const form = usage.includes("DURATION") ? TIMED : UNTIMED
+	const [, target, number, unit, reason] = form.exec(rest.trim())
+	const which = usage.includes("ADDRESS") && ADDRESS.test(target) ? "address" : "nick"
+	return { do: name, [which]: target || undefined, seconds: unit && number * UNITS[unit], reason: reason || undefined }
+}
+
+function order({ chat }, rest, name) {
+	chat.order(orderOf(name, rest))
+}
+
+function topic({ chat }, rest) {
+	const text = rest.trim()
+	if (text) chat.order({ do: "topic", topic: text === "-" ? "" : text })
+	else chat.told(chat.topic ? `The topic: ${chat.topic}` : "There is no topic.")
 }
 
 const whisperOf = (to, text) => ({ type: "whisper", to, text })
@@ -1385,9 +1497,9 @@ function run(face, line) {
 		return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
 	}
 	const [usage, , act] = COMMANDS[name]
-	const lacks = usage.endsWith("TEXT") ? !spoken(line).trim() : usage && !rest.trim()
+	const lacks = usage.endsWith("TEXT") ? !spoken(line).trim() : /^\w/.test(usage) && !rest.trim()
 	if (lacks) chat.told(`Write it so: /${name} ${usage}`)
-	else act(face, rest)
+	else act(face, rest, name)
 }
 
 new Face()
