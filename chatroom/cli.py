@@ -12,11 +12,17 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from chatroom.errors import ChatroomError, UsageError
+from chatroom.errors import ChatroomError, StartError, UsageError
+
+KEY_BYTES = 20
+"""Of an operator's key: 160 bits."""
 
 
 def server(argv: Sequence[str] | None = None) -> int:
     """Run the server until it is told to stop."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["operator-key"]:
+        return _guarded("chat-server", lambda: _operator_key(words[1:]))
 
     def run() -> int:
         from chatroom.config import read_settings
@@ -27,6 +33,39 @@ def server(argv: Sequence[str] | None = None) -> int:
         return serve(settings)
 
     return _guarded("chat-server", run)
+
+
+def _operator_key(argv: Sequence[str]) -> int:
+    """Make a key for an operator: the key for him, its line for the operator file."""
+    import secrets
+
+    from chatroom.config import Parser
+    from chatroom.core.operators import entry
+
+    parser = Parser(
+        prog="chat-server operator-key",
+        description="Make a key for an operator. Its line for --operator-file goes to "
+        "stdout, the key itself to stderr: this once, it is kept nowhere.",
+        epilog="chat-server operator-key alice >> operators",
+        allow_abbrev=False,
+    )
+    parser.add_argument("nick", metavar="NICK", help="whose key it is")
+    nick = parser.parse_args(argv).nick
+    key = secrets.token_hex(KEY_BYTES)
+    try:
+        line = entry(nick, key)
+    except ValueError as wrong:
+        parser.error(f"{nick!a}: {wrong}")
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        raise StartError(f"the line cannot be written: {error.strerror}") from None
+    print(
+        f"the key of {line.split()[0]}, to be shown with /op: {key}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return 0
 
 
 def client(argv: Sequence[str] | None = None) -> int:

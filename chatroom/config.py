@@ -47,6 +47,8 @@ MAX_SECRET = 1024
 """Bytes of a password, so that a hello holds it."""
 RESERVED_DESCRIPTORS = 64
 """Descriptors kept for listeners, files and what the interpreter opens."""
+MAX_LINES_FILE = MIB
+"""Bytes of an operator file: ten thousand operators."""
 MAX_SETTINGS_FILE = 64 * KIB
 """Bytes of a settings file: every option with a page of reasons."""
 
@@ -262,6 +264,11 @@ class Settings:
         "", word, "FILE", "ask for the password in its first line", "none"
     )
     # A file, as a command line is seen by everybody on the machine.
+
+    operator_file: str = option(
+        "", word, "FILE", "operators: a nick and the SHA-256 of a key a line", "none"
+    )
+    # Lines as "chat-server operator-key NICK" makes them; keys are not in it.
 
     web: bool = flag("no page, no WebSocket: this port is for chat-client", on=True)
     # People who install nothing are let in with the same rules.
@@ -558,6 +565,21 @@ def read_secret(path: str) -> str:
         return line.decode()
     except UnicodeDecodeError:
         raise StartError(f"{path!a}: its first line is not UTF-8") from None
+
+
+def read_lines(path: str) -> list[str]:
+    """Return the lines of the file *path*; raise ``StartError``."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_LINES_FILE + 1)
+        if len(data) > MAX_LINES_FILE:
+            raise StartError(f"{path!a} is larger than {MAX_LINES_FILE} bytes")
+        return data.decode().splitlines()
+    except OSError as error:
+        raise StartError(f"cannot read {path!a}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        raise StartError(f"{path!a}, line {number}: it is not UTF-8") from None
 
 
 def is_open_to_others(path: str) -> bool:

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatroom.core import messages, requests
 from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
 from chatroom.core.log import RoomLog
 from chatroom.core.messages import Message
-from chatroom.core.moderation import Action, Moderator, capitals
+from chatroom.core.moderation import LEAVE_COMMAND, Action, Moderator, capitals
+from chatroom.core.oversight import Oversight, Refused
 from chatroom.core.requests import Say
 from chatroom.core.rooms import COUNT_INTERVAL, Room, after
 from chatroom.core.sessions import Peer, Session, Sessions, digest
@@ -39,6 +40,9 @@ from chatroom.core.text import (
     text_error,
     to_nfc,
 )
+
+if TYPE_CHECKING:
+    from chatroom.core.orders import Order
 
 VERSION = 1
 """The protocol's version."""
@@ -76,15 +80,6 @@ class Rules:
 _DELIVER = Action.DELIVER  # Looked up once: see moderation.py.
 
 
-class _Refused(Exception):
-    """A request that is answered by an error (never leaves this module)."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-
 class Chat:
     """Rooms, members, nicks and sessions, and the rules over them.
 
@@ -104,6 +99,7 @@ class Chat:
         self.nicks: dict[str, Session] = {}
         """Who is connected, by the key of the nick."""
         self.sessions = Sessions()
+        self.oversight = Oversight(self)
         self._make_token = make_token
         self._open_log = open_log
         self._members_at: dict[str, int] = {}
@@ -118,7 +114,6 @@ class Chat:
             requests.Leave: self._leave,
             requests.Ping: self._ping,
             requests.Pong: self._pong,
-            requests.Op: self._op,
             requests.Hello: self._hello_again,
             requests.Invalid: self._invalid,
         }
@@ -138,6 +133,8 @@ class Chat:
             self._say(peer, session, request, now, wall)
         elif type(request) is requests.Whisper:
             self._whisper(peer, session, request, now, wall)
+        elif type(request) is requests.Op:
+            self.oversight.receive(peer, session, request, now, wall)
         else:
             self._handlers[type(request)](peer, session, request, now)
 
@@ -149,7 +146,7 @@ class Chat:
     def kick(self, peer: Peer, reason: str, text: str, now: float) -> None:
         """Disconnect *peer*; *text* tells the person why, *reason* the program."""
         if not peer.gone:
-            self._tell(peer, messages.Kick(reason, text))
+            self.tell(peer, messages.Kick(reason, text))
             self._end(peer, reason, now)
             self.effects.append(Close(peer))
 
@@ -161,7 +158,7 @@ class Chat:
         for session in list(self.nicks.values()):
             peer, room = session.peer, session.room
             assert peer is not None and room is not None
-            self._tell(peer, messages.Kick(reason, text))
+            self.tell(peer, messages.Kick(reason, text))
             self._leave_seat(peer, reason)
             self.effects.append(Close(peer))
             room.remove(session)
@@ -172,7 +169,7 @@ class Chat:
     def refuse(self, peer: Peer, code: str, text: str, now: float) -> None:
         """Disconnect *peer* with an error, its last frame."""
         if not peer.gone:
-            self._tell(peer, messages.Error(code, text))
+            self.tell(peer, messages.Error(code, text))
             self._end(peer, "lost", now)
             self.effects.append(Close(peer))
 
@@ -199,7 +196,9 @@ class Chat:
     # -- before the welcome ---------------------------------------------------
 
     def is_guess(self, peer: Peer, request: requests.Request) -> bool:
-        """Tell whether *request* is a hello that shows a password to be judged."""
+        """Tell whether *request* shows a password or a key that is to be judged."""
+        if isinstance(request, requests.Op):
+            return peer.session is not None and self.oversight.is_guess(peer, request)
         return (
             peer.session is None
             and type(request) is requests.Hello
@@ -209,12 +208,14 @@ class Chat:
             and (peer.secure or peer.local)
         )
 
-    def is_right(self, hello: requests.Hello) -> bool:
-        """Tell whether *hello* shows the password; it takes as long either way."""
+    def is_right(self, request: requests.Hello | requests.Op) -> bool:
+        """Tell whether *request* shows what it has to; it takes as long either way."""
+        if isinstance(request, requests.Op):
+            return self.oversight.is_right(request)
         password = self.rules.password
         if password is None:
             return True
-        return compare_digest(digest(hello.password or ""), password)
+        return compare_digest(digest(request.password or ""), password)
 
     def _password_error(self, peer: Peer, hello: requests.Hello) -> str | None:
         if self.rules.password is None:
@@ -238,30 +239,24 @@ class Chat:
         self.refuse(peer, "hello-expected", "the first frame has to be a hello", now)
 
     def _hello(self, peer: Peer, hello: requests.Hello, now: float) -> None:
-        if hello.version != VERSION:
-            text = f"this server speaks version {VERSION}, not {hello.version}"
-            self.refuse(peer, "version", text, now)
-            return
-        if why := self._password_error(peer, hello):
-            self.refuse(peer, "password", why, now)
-            return
         session = None
         if hello.session is not None:
             session = self.sessions.find(hello.session, now, secure=peer.secure)
-        seated = session is not None and session.peer is not None
-        if not seated and (full := self._full(peer)):
-            self.refuse(peer, "full", full, now)
+        if not self._may_come_in(peer, hello, session, now):
             return
         try:
             if wrong := room_error(hello.room):
-                raise _Refused("room-invalid", wrong)
+                raise Refused("room-invalid", wrong)
             leaving = session.room if session is not None else None
             if not self._has_place_for(hello.room, leaving):
                 self.refuse(peer, "full", "there are too many rooms", now)
                 return
             nick, key = self._choose_nick(session, hello.nick)
-        except _Refused as refused:
+        except Refused as refused:
             self._try_again(peer, refused, now)
+            return
+        if banned := self.oversight.ban_of_nick(key, now):
+            self.refuse(peer, "banned", banned, now)
             return
         if session is None:
             token = self._make_token()
@@ -272,6 +267,29 @@ class Chat:
             token = hello.session
             self.rules.moderator.forget(session.strikes, now)
         self._take_seat(peer, session, hello.room, nick, key, token, now)
+
+    def _may_come_in(
+        self, peer: Peer, hello: requests.Hello, session: Session | None, now: float
+    ) -> bool:
+        """Tell whether *peer* may be let in, whatever its nick; else refuse it.
+
+        The order is that of protocol.md, section 2.
+        """
+        seated = session is not None and session.peer is not None
+        if banned := self.oversight.ban_of_address(peer, session, now):
+            self.refuse(peer, "banned", banned, now)
+        elif hello.version != VERSION:
+            text = f"this server speaks version {VERSION}, not {hello.version}"
+            self.refuse(peer, "version", text, now)
+        elif why := self._password_error(peer, hello):
+            self.refuse(peer, "password", why, now)
+        elif session is None and (locked := self.oversight.lock(now)):
+            self.refuse(peer, "not-allowed", locked, now)
+        elif not seated and (full := self._full(peer)):
+            self.refuse(peer, "full", full, now)
+        else:
+            return True
+        return False
 
     def _take_seat(
         self,
@@ -288,7 +306,7 @@ class Chat:
         if old is not None:
             stays = session.room is not None and session.room.name == name
             text = "this session goes on in another connection"
-            self._tell(old, messages.Kick("replaced", text))
+            self.tell(old, messages.Kick("replaced", text))
             if stays:
                 self._leave_seat(old, "replaced")
             else:
@@ -296,6 +314,7 @@ class Chat:
             self.effects.append(Close(old))
         self.sessions.resume(session)
         session.nick, session.key = nick, key
+        self.oversight.meet(session, now)
         session.peer, peer.session = peer, session
         self.nicks[key] = session
         self._members_at[peer.address] = self._members_at.get(peer.address, 0) + 1
@@ -308,7 +327,7 @@ class Chat:
             session.last_ref,
             self.rules.limits(),
         )
-        self._tell(peer, welcome)
+        self.tell(peer, welcome)
         if stays:
             assert session.room is not None
             room = session.room
@@ -316,12 +335,12 @@ class Chat:
         else:
             self._enter(peer, session, name, now)
 
-    def _try_again(self, peer: Peer, refused: _Refused, now: float) -> None:
+    def _try_again(self, peer: Peer, refused: Refused, now: float) -> None:
         peer.tries += 1
         if peer.tries > MAX_TRIES:
             self.refuse(peer, refused.code, f"{refused.text}; too many tries", now)
         else:
-            self._tell(peer, messages.Error(refused.code, refused.text))
+            self.tell(peer, messages.Error(refused.code, refused.text))
 
     def _full(self, peer: Peer) -> str | None:
         rules = self.rules
@@ -335,29 +354,44 @@ class Chat:
     def _choose_nick(
         self, session: Session | None, wanted: str | None
     ) -> tuple[str, str]:
-        """Return the (nick, key) for a hello; raise ``_Refused`` where none is free."""
-        if session is not None and self.nicks.get(session.key, session) is session:
+        """Return the (nick, key) for a hello; raise ``Refused`` where none is free."""
+        if session is not None and self._is_free(session.key, session):
             return session.nick, session.key
         if wanted is not None:
-            return self._check_nick(wanted, None)
+            return self._check_nick(wanted, session)
         if session is not None:
-            raise _Refused("nick-taken", f"somebody else is {session.nick} now")
+            raise Refused("nick-taken", f"somebody else is {session.nick} now")
+        return self.guest_nick()
+
+    def guest_nick(self) -> tuple[str, str]:
+        """Return a (nick, key) that nobody has and nobody can ask for."""
         while True:
             self._guests += 1
             nick = f"guest-{self._guests}"
             if nick not in self.nicks:
                 return nick, nick
 
+    def find(self, key: str) -> Session | None:
+        """Return who has the nick with *key*, or had it last and may come back."""
+        return self.nicks.get(key) or self.sessions.latest(key)
+
+    def _is_free(self, key: str, owner: Session | None) -> bool:
+        """Tell whether *owner*, or somebody new, may have the nick with *key*."""
+        holder = self.nicks.get(key)
+        if holder is not None and holder is not owner:
+            return False
+        shown = owner.operator if owner is not None else None
+        return self.oversight.operators.may_have(key, shown)
+
     def _check_nick(self, wanted: str, owner: Session | None) -> tuple[str, str]:
         nick = to_nfc(wanted)
         if why := nick_error(nick):
-            raise _Refused("nick-invalid", why)
+            raise Refused("nick-invalid", why)
         key = nick_key(nick)
-        holder = self.nicks.get(key)
-        if holder is not None and holder is not owner:
-            raise _Refused("nick-taken", f"{nick} is taken; choose another nick")
-        if is_guest_key(key) and holder is None:
-            raise _Refused("nick-invalid", "names like guest-1 are given by the server")
+        if not self._is_free(key, owner):
+            raise Refused("nick-taken", f"{nick} is taken; choose another nick")
+        if is_guest_key(key) and key not in self.nicks:
+            raise Refused("nick-invalid", "names like guest-1 are given by the server")
         return nick, key
 
     # -- members --------------------------------------------------------------
@@ -370,7 +404,15 @@ class Chat:
             self.sessions.touch(session)
         text = say.text
         if wrong := text_error(text):
-            self._tell(peer, messages.Error(wrong[0], wrong[1], say.ref))
+            self.tell(peer, messages.Error(wrong[0], wrong[1], say.ref))
+            return
+        # Not even capitals can be heard of who is mute; but he can leave.
+        if (
+            session.mute is not None
+            and text.strip() != LEAVE_COMMAND
+            and (muted := self.oversight.mute(session, now))
+        ):
+            self.tell(peer, messages.Error("muted", muted, say.ref))
             return
         action = self.rules.moderator.judge(session.strikes, text, now)
         if action is _DELIVER:
@@ -395,7 +437,10 @@ class Chat:
             self.sessions.touch(session)
         text = whisper.text
         if wrong := text_error(text):
-            self._tell(peer, messages.Error(wrong[0], wrong[1], whisper.ref))
+            self.tell(peer, messages.Error(wrong[0], wrong[1], whisper.ref))
+            return
+        if session.mute is not None and (muted := self.oversight.mute(session, now)):
+            self.tell(peer, messages.Error("muted", muted, whisper.ref))
             return
         judge = self.rules.moderator.judge
         action = judge(session.strikes, text, now, may_leave=False)
@@ -406,12 +451,12 @@ class Chat:
         other = self.nicks.get(key) if key is not None else None
         if other is None or other.peer is None:
             why = "there is nobody of that name"
-            self._tell(peer, messages.Error("no-such-nick", why, whisper.ref))
+            self.tell(peer, messages.Error("no-such-nick", why, whisper.ref))
             return
         message = messages.Whispered(session.nick, other.nick, text, wall, whisper.ref)
-        self._tell(peer, message)
+        self.tell(peer, message)
         if other is not session:
-            self._tell(other.peer, message)
+            self.tell(other.peer, message)
 
     def _punish(
         self,
@@ -444,7 +489,7 @@ class Chat:
                 else f"{left} more and you are disconnected."
             )
             warned = messages.Warned("shouting", strikes, limit, said, ref)
-            self._tell(peer, warned)
+            self.tell(peer, warned)
 
     def _nick(
         self, peer: Peer, session: Session, request: requests.Nick, now: float
@@ -453,18 +498,25 @@ class Chat:
             return
         try:
             nick, key = self._check_nick(request.nick, session)
-        except _Refused as refused:
-            self._tell(peer, messages.Error(refused.code, refused.text))
+            if banned := self.oversight.ban_of_nick(key, now):
+                raise Refused("banned", banned)
+        except Refused as refused:
+            self.tell(peer, messages.Error(refused.code, refused.text))
             return
-        room, old = session.room, session.nick
-        assert room is not None
+        self.rename(session, nick, key, now)
+
+    def rename(self, session: Session, nick: str, key: str, now: float) -> None:
+        """Call *session*, which is connected, by *nick* and *key* from now on."""
+        room, peer, old = session.room, session.peer, session.nick
+        assert room is not None and peer is not None
         del self.nicks[session.key]
         room.rename(session, nick, key)
         self.nicks[key] = session
+        self.oversight.meet(session, now)
         self.sessions.touch(session)
         renamed = messages.Renamed(room.name, old, nick)
         if room.large:
-            self._tell(peer, renamed)
+            self.tell(peer, renamed)
         self._presence(room, renamed, now)
 
     def _join(
@@ -473,12 +525,12 @@ class Chat:
         room = session.room
         assert room is not None
         if why := room_error(request.room):
-            self._tell(peer, messages.Error("room-invalid", why))
+            self.tell(peer, messages.Error("room-invalid", why))
         elif request.room == room.name:
             self.effects.append(Enter(peer, room, len(room.members)))
         elif not self._has_place_for(request.room, room):
             text = "there are too many rooms; join one that is there"
-            self._tell(peer, messages.Error("full", text))
+            self.tell(peer, messages.Error("full", text))
         else:
             self.effects.append(Exit(peer, "moved"))
             self._leave_room(session, "moved", now)
@@ -492,9 +544,9 @@ class Chat:
         start = lookup_key(request.after or "")
         if start is None:
             why = "that is too long for a nick"
-            self._tell(peer, messages.Error("nick-invalid", why))
+            self.tell(peer, messages.Error("nick-invalid", why))
         else:
-            self._tell(peer, messages.Members(room.name, room.nicks_after(start)))
+            self.tell(peer, messages.Members(room.name, room.nicks_after(start)))
 
     def _list_rooms(
         self, peer: Peer, session: Session, request: requests.ListRooms, now: float
@@ -502,7 +554,7 @@ class Chat:
         names = sorted(name for name, room in self.rooms.items() if room.members)
         listed = after(names, request.after or "")
         sizes = [(name, len(self.rooms[name].members)) for name in listed]
-        self._tell(peer, messages.RoomList(sizes))
+        self.tell(peer, messages.RoomList(sizes))
 
     def _history(
         self, peer: Peer, session: Session, request: requests.GetHistory, now: float
@@ -518,24 +570,18 @@ class Chat:
     def _ping(
         self, peer: Peer, session: Session, request: requests.Ping, now: float
     ) -> None:
-        self._tell(peer, messages.Pong(request.data))
+        self.tell(peer, messages.Pong(request.data))
 
     def _pong(
         self, peer: Peer, session: Session, request: requests.Pong, now: float
     ) -> None:
         """Nothing follows from a pong: that it came is all it says."""
 
-    def _op(
-        self, peer: Peer, session: Session, request: requests.Op, now: float
-    ) -> None:
-        text = "that is for operators"
-        self._tell(peer, messages.Error("not-allowed", text))
-
     def _hello_again(
         self, peer: Peer, session: Session, request: requests.Hello, now: float
     ) -> None:
         text = f"you are here already, as {session.nick}"
-        self._tell(peer, messages.Error("already-joined", text))
+        self.tell(peer, messages.Error("already-joined", text))
 
     def _invalid(
         self, peer: Peer, session: Session, request: requests.Invalid, now: float
@@ -544,14 +590,21 @@ class Chat:
             self.refuse(peer, request.code, request.text, now)
         else:
             error = messages.Error(request.code, request.text, request.ref)
-            self._tell(peer, error)
+            self.tell(peer, error)
 
     # -- what was kept before the start ---------------------------------------
 
-    def restore(self, rooms: Iterable[str], sessions: Iterable[Session]) -> None:
+    def restore(
+        self,
+        rooms: Iterable[str],
+        sessions: Iterable[Session],
+        orders: Iterable[Order],
+        now: float,
+    ) -> None:
         """Take up what a store has kept: *rooms* with messages, ended *sessions*."""
+        self.oversight.restore(orders, now)
         for name in rooms:
-            self._open_room(name)
+            self._open_room(name, now)
         for session in sessions:
             self.sessions.restore(session)
 
@@ -570,14 +623,15 @@ class Chat:
         return len(self.rooms) - vacated < self.rules.max_rooms
 
     def _enter(self, peer: Peer, session: Session, name: str, now: float) -> None:
-        room = self.rooms.get(name) or self._open_room(name)
+        room = self.rooms.get(name) or self._open_room(name, now)
         room.add(session)
         session.room = room
         self._presence(room, messages.Joined(name, session.nick), now)
         self.effects.append(Enter(peer, room, len(room.members)))
 
-    def _open_room(self, name: str) -> Room:
+    def _open_room(self, name: str, now: float) -> Room:
         room = Room(name, self._open_log(name), self.rules.presence_limit)
+        room.topic = self.oversight.topic(name, now)
         self.rooms[name] = room
         return room
 
@@ -597,6 +651,7 @@ class Chat:
         if not room.members and not room.lasting:
             self.rooms.pop(room.name, None)
             self._counting.pop(room, None)
+            self.oversight.room_is_over(room)
 
     def _presence(
         self,
@@ -643,5 +698,6 @@ class Chat:
             else:
                 del self._members_at[peer.address]
 
-    def _tell(self, peer: Peer, message: messages.Tellable) -> None:
+    def tell(self, peer: Peer, message: messages.Tellable) -> None:
+        """Tell *peer* alone *message*, at this place among the effects."""
         self.effects.append(Tell(peer, message))

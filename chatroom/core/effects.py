@@ -10,6 +10,7 @@ decided before it, and an entering see nothing from before it.
     Enter     from here on the connection hears this room; it gets its ``room`` first
     Exit      from here on it hears no room
     Read      a page of the room's log, answered from what is kept by then
+    Record    an operator has done something: it is written down
     Close     the connection ends when what was told before is flushed
 """
 
@@ -86,4 +87,19 @@ class Close:
     peer: Peer
 
 
-Effect = Post | News | Tell | Enter | Exit | Read | Close
+@dataclass(slots=True)
+class Record:
+    """*peer*, an operator, has done *do*, to *target* where it is about somebody.
+
+    *until* is milliseconds since the epoch, 0 for good, ``None`` where it is no matter
+    of time.
+    """
+
+    peer: Peer
+    do: str
+    target: str | None = None
+    reason: str = ""
+    until: int | None = None
+
+
+Effect = Post | News | Tell | Enter | Exit | Read | Record | Close

@@ -4,6 +4,8 @@ Field order is wire order; a field that is ``None`` is left out.  ``type`` is th
 on the wire, and ``sender`` stands for the key ``from``, a keyword of Python's.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -126,6 +128,35 @@ class Topic:
 
 
 @dataclass(slots=True)
+class Done:
+    """What an operator wanted is done; *text* is for a person."""
+
+    type: ClassVar[str] = "op"
+    do: str
+    text: str
+
+
+@dataclass(slots=True)
+class Bans:
+    """Bans in the order of their targets; the codec shows as many as a frame holds."""
+
+    type: ClassVar[str] = "op"
+    bans: list[Ban]
+
+
+@dataclass(slots=True)
+class Ban:
+    """One of them: of a nick or of an address, the other is ``None``."""
+
+    nick: str | None
+    address: str | None
+    until: int
+    """Milliseconds since the epoch; 0: for good."""
+    by: str
+    reason: str
+
+
+@dataclass(slots=True)
 class Warned:
     """A strike that does not disconnect yet."""
 
@@ -184,6 +215,8 @@ Tellable = (
     | Members
     | RoomList
     | Topic
+    | Done
+    | Bans
     | Warned
     | Kick
     | Error

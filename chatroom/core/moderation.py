@@ -142,6 +142,11 @@ class Moderator:
         if not strikes.times:
             strikes.state, _ = TRANSITIONS[strikes.state, Input.LAPSE]
 
+    def pardon(self, strikes: Strikes) -> None:
+        """Forget all *strikes*, as if they had lapsed."""
+        strikes.times = ()
+        strikes.state, _ = TRANSITIONS[strikes.state, Input.LAPSE]
+
     def rule(self) -> str:
         """Return the rule in words, for the log and for a member who broke it."""
         letters = (

@@ -5,7 +5,7 @@ Whether it is *allowed* is for ``chat.py`` to say.  ``Invalid`` stands at the pl
 a frame that is not well formed, so that its answer keeps its place among the others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chatroom.core.text import DEFAULT_ROOM
 
@@ -96,9 +96,19 @@ class Pong:
 
 @dataclass(slots=True)
 class Op:
-    """An operator's command."""
+    """What an operator wants done; the fields that *do* needs are there (section 8)."""
 
     do: str
+    nick: str | None = None
+    address: str | None = None
+    seconds: int = 0
+    """For how long; 0: for good."""
+    reason: str = ""
+    topic: str = ""
+    after: str | None = None
+    key: str = field(default="", repr=False)
+    wrong: str = ""
+    """What is not as it should be; only who may ask for *do* is told."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ comes from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,10 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __iter__(self) -> Iterator[Session]:
+        """Go through all, with and without a connection."""
+        return iter(self._all.values())
+
     @property
     def ended(self) -> int:
         """How many are kept that have no connection."""
@@ -119,6 +124,11 @@ class Sessions:
         if session is None or session.secure != secure:
             return None
         return session
+
+    def latest(self, key: str) -> Session | None:
+        """Return who had the nick with *key* last, of those without a connection."""
+        ended = reversed(self._ended.values())
+        return next((session for session in ended if session.key == key), None)
 
     def resume(self, session: Session) -> None:
         """Note that *session* has a connection again."""

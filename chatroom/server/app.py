@@ -32,12 +32,14 @@ from chatroom.config import (
     STOP_GRACE,
     Settings,
     is_open_to_others,
+    read_lines,
     read_secret,
 )
 from chatroom.core.chat import Chat, Rules
 from chatroom.core.log import level_down
 from chatroom.core.messages import Ping
 from chatroom.core.moderation import Moderator
+from chatroom.core.operators import Operators, parse
 from chatroom.core.sessions import digest
 from chatroom.errors import StartError, StoreError
 from chatroom.net.address import Address, show
@@ -104,16 +106,21 @@ class Server:
         self.site = Site(settings, lambda: exposition(self)) if settings.web else None
         """What it answers over HTTP; ``None``: it does not speak that."""
         rules = make_rules(settings)
+        operators = load_operators(settings)
         self.store = store if store is not None else open_store(settings)
         self.chat = Chat(
             rules,
             lambda: secrets.token_urlsafe(16),
             self.store.open_log,
         )
+        wall = int(time.time() * 1000)
         self.chat.restore(
             self.store.rooms(),
-            self.store.load_sessions(loop.now, int(time.time() * 1000)),
+            self.store.load_sessions(loop.now, wall),
+            self.store.load_orders(loop.now, wall),
+            loop.now,
         )
+        self.chat.oversight.appoint(operators, loop.now)
         self.show = Show(
             self.chat,
             self.store,
@@ -337,7 +344,8 @@ class Server:
         Nothing that keeps it from running: pinned, an expired certificate is as good.
         """
         settings = self.settings
-        for path in (settings.password_file, settings.tls_key):
+        files = (settings.password_file, settings.operator_file, settings.tls_key)
+        for path in files:
             if path and is_open_to_others(path):
                 text = f"{path!a} can be read by others on this machine; chmod 600"
                 self.log.event("warning", "secret", text=text)
@@ -474,6 +482,17 @@ def make_rules(settings: Settings) -> Rules:
             settings.strikes, settings.shout_min_letters, settings.strike_lapse
         ),
     )
+
+
+def load_operators(settings: Settings) -> Operators:
+    """Return the operators that *settings* name; raise ``StartError``."""
+    path = settings.operator_file
+    if not path:
+        return Operators()
+    try:
+        return parse(read_lines(path))
+    except ValueError as wrong:
+        raise StartError(f"{path!a}, {wrong}") from None
 
 
 def max_kept(settings: Settings) -> int:

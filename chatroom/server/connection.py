@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chatroom.config import EOF_GRACE, HELLO_OUTPUT, SOFT_OUTPUT_SECONDS
 from chatroom.core.effects import Close
 from chatroom.core.messages import Error
-from chatroom.core.requests import GetHistory, Hello, ListRooms, Nothing, Who
+from chatroom.core.requests import GetHistory, Hello, ListRooms, Nothing, Op, Who
 from chatroom.core.sessions import Peer
 from chatroom.net.address import bucket, is_loopback
 from chatroom.net.address import show as show_address
@@ -105,7 +105,7 @@ class Connection(Peer):
         self._head: Head | None = None
         """The request over HTTP that is not whole yet."""
         self._waiting: Request | None = None
-        """A hello that shows a password, and has to wait for its answer."""
+        """What shows a password or a key, and has to wait for its answer."""
         self._guessed = False
         """Whether that was judged already, and wrong."""
         self._resume: Timer | None = None
@@ -323,6 +323,9 @@ class Connection(Peer):
                 chat.receive(self, request, now, wall)
                 self._after_hello(tries)
                 continue
+            if kind is Op and self._has_to_wait(request, now):
+                held = True
+                break
             chat.receive(self, request, now, wall)
             if kind in _LISTINGS and len(protocol):
                 held = True
@@ -370,8 +373,9 @@ class Connection(Peer):
         server, chat = self._server, self._server.chat
         waited, self._waiting = self._waiting is not None, None
         if self._guessed or not chat.is_guess(self, request):
+            self._guessed = False
             return False
-        assert isinstance(request, Hello)
+        assert isinstance(request, (Hello, Op))
         # Those who waited are judged together, whatever becomes of the first of them.
         due = now if waited else server.guard.until(self.address, now)
         if due <= now + EARLY and not chat.is_right(request):

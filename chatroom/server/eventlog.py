@@ -147,11 +147,7 @@ class EventLog:
         return "".join(made).encode()
 
     def _new_stamp(self) -> str:
-        now = self._clock()
-        whole = int(now // 1)
-        milliseconds = int((now - whole) * 1000)
-        shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        self._stamp = f"{shown}.{milliseconds:03d}Z"
+        self._stamp = utc(int(self._clock() * 1000))
         return self._stamp
 
 
@@ -243,6 +239,13 @@ class Sink:
         if not poll.poll(0):
             return 0
         return os.write(self._descriptor, data[:SAFE_PIPE_WRITE])
+
+
+def utc(milliseconds: int) -> str:
+    """Return *milliseconds* since the epoch as a time of the log."""
+    whole, rest = divmod(milliseconds, 1000)
+    shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{shown}.{rest:03d}Z"
 
 
 def _open_file(path: str) -> int:

@@ -17,10 +17,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from chatroom.core import messages
-from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
+from chatroom.core.effects import (
+    Close,
+    Effect,
+    Enter,
+    Exit,
+    News,
+    Post,
+    Read,
+    Record,
+    Tell,
+)
 from chatroom.core.log import page_bounds
 from chatroom.errors import StoreError
 from chatroom.net.address import show as show_address
+from chatroom.server.eventlog import utc
 from chatroom.server.metrics import Totals
 from chatroom.wire.codec import encode, encode_history, encode_message
 from chatroom.wire.framing import HEADER_SIZE, MAX_FRAME
@@ -79,6 +90,7 @@ class Show:
             Enter: self._enter,
             Exit: self._exit,
             Read: self._read,
+            Record: self._record,
             Close: self._close,
         }
 
@@ -123,11 +135,13 @@ class Show:
 
     def _keep(self, posts: list[messages.Message]) -> bool:
         changed = self._chat.sessions.changed
-        if not posts and not changed:
+        orders = self._chat.oversight.orders.changed
+        if not (posts or changed or orders):
             return True
         began = time.perf_counter() if self._timed else 0.0
         try:
-            self._store.keep(posts, changed, self._now(), int(time.time() * 1000))
+            wall = int(time.time() * 1000)
+            self._store.keep(posts, changed, orders, self._now(), wall)
         except StoreError as error:
             self.totals.refused += len(posts)
             self.store_failed(error, len(posts))
@@ -136,6 +150,7 @@ class Show:
             if self._timed:
                 self.totals.store.add(time.perf_counter() - began)
         changed.clear()
+        orders.clear()
         self.store_worked()
         self.totals.messages += len(posts)
         return True
@@ -263,6 +278,19 @@ class Show:
     def _oldest_id(self, room: Room) -> int:
         kept = self._store.oldest_id(room.name)
         return room.log.oldest_id if kept is None else kept
+
+    def _record(self, effect: Record) -> None:
+        until = None
+        if effect.until is not None:
+            until = utc(effect.until) if effect.until else "never"
+        cast("Connection", effect.peer).note(
+            "info",
+            "operator",
+            do=effect.do,
+            target=effect.target,
+            reason=effect.reason or None,
+            until=until,
+        )
 
     def _close(self, effect: Close) -> None:
         connection = cast("Connection", effect.peer)

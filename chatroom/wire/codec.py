@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from json.encoder import encode_basestring as _quote
 from math import isfinite
@@ -268,6 +268,55 @@ def _history(value: Fields) -> Request:
     return requests.GetHistory(after, before, limit)
 
 
+def _op(value: Fields) -> Request:
+    do = _string(value, "do")
+    build = _OPS.get(do)
+    if build is None:
+        return requests.Op(do, wrong=f"an operator does not {do[:32]}")
+    try:
+        return build(do, value)
+    except Malformed as wrong:
+        if do == "login":
+            raise
+        # Whether it is his to ask for comes first, and is for the rules to say.
+        return requests.Op(do, wrong=str(wrong))
+
+
+def _op_about_nick(do: str, value: Fields) -> Request:
+    return requests.Op(
+        do,
+        _string(value, "nick"),
+        seconds=_integer(value, "seconds") if "seconds" in value else 0,
+        reason=_maybe_string(value, "reason") or "",
+    )
+
+
+def _op_about_ban(do: str, value: Fields) -> Request:
+    if ("nick" in value) == ("address" in value):
+        raise Malformed(f"{do} is about a nick or an address, one of them")
+    return requests.Op(
+        do,
+        _maybe_string(value, "nick"),
+        _maybe_string(value, "address"),
+        _integer(value, "seconds") if "seconds" in value else 0,
+        _maybe_string(value, "reason") or "",
+    )
+
+
+_OPS: dict[str, Callable[[str, Fields], Request]] = {
+    "login": lambda do, value: requests.Op(do, key=_string(value, "key")),
+    "kick": _op_about_nick,
+    "ban": _op_about_ban,
+    "unban": _op_about_ban,
+    "bans": lambda do, value: requests.Op(do, after=_maybe_string(value, "after")),
+    "mute": _op_about_nick,
+    "unmute": _op_about_nick,
+    "pardon": _op_about_nick,
+    "topic": lambda do, value: requests.Op(do, topic=_string(value, "topic")),
+    "lock": lambda do, value: requests.Op(do),
+    "unlock": lambda do, value: requests.Op(do),
+}
+
 _BUILDERS: dict[str, Callable[[Fields], Request]] = {
     "hello": _hello,
     "say": _say,
@@ -280,7 +329,7 @@ _BUILDERS: dict[str, Callable[[Fields], Request]] = {
     "leave": lambda value: requests.Leave(),
     "ping": lambda value: requests.Ping(_maybe_string(value, "data", MAX_DATA)),
     "pong": lambda value: requests.Pong(_maybe_string(value, "data", MAX_DATA)),
-    "op": lambda value: requests.Op(_string(value, "do")),
+    "op": _op,
 }
 
 
@@ -300,6 +349,7 @@ _FIELDS = {
         messages.Renamed,
         messages.Count,
         messages.Topic,
+        messages.Done,
         messages.Warned,
         messages.Kick,
         messages.Error,
@@ -307,6 +357,9 @@ _FIELDS = {
         messages.Pong,
     )
 }
+
+
+_BAN = tuple((f.name, f.name) for f in fields(messages.Ban))
 
 
 def encode_object(value: dict[str, object]) -> bytes:
@@ -324,12 +377,18 @@ def encode(message: Tellable) -> bytes:
     if isinstance(message, messages.RoomList):
         sizes = [_to_bytes({"room": r, "count": n}) for r, n in message.rooms]
         return _page({"type": "rooms"}, "rooms", sizes)
+    if isinstance(message, messages.Bans):
+        bans = [_to_bytes(_given(ban, _BAN)) for ban in message.bans]
+        return _page({"type": "op", "do": "bans"}, "bans", bans)
     value: dict[str, object] = {"type": message.type}
-    for name, key in _FIELDS[type(message)]:
-        field = getattr(message, name)
-        if field is not None:
-            value[key] = field
+    value |= _given(message, _FIELDS[type(message)])
     return encode_object(value)
+
+
+def _given(noun: object, names: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """Return the fields of *noun* by their keys, without those that are ``None``."""
+    found = ((key, getattr(noun, name)) for name, key in names)
+    return {key: value for key, value in found if value is not None}
 
 
 def encode_message(message: Message) -> bytes:

@@ -19,6 +19,8 @@ TABLE = {
     messages.Members: "room members",
     messages.RoomList: "rooms",
     messages.Topic: "room topic by",
+    messages.Done: "do text",
+    messages.Bans: "bans",
     messages.Warned: "reason strikes limit text ref",
     messages.Kick: "reason text",
     messages.Error: "code text ref",
@@ -27,7 +29,7 @@ TABLE = {
 }
 NAMES = (
     "welcome room message whisper joined left renamed count members rooms topic "
-    "warning kick error ping pong"
+    "op op warning kick error ping pong"
 ).split()
 
 
@@ -36,6 +38,11 @@ def test_the_fields_are_those_of_the_table_in_its_order(kind: type) -> None:
     assert kind in get_args(messages.Tellable)
     names = [field.name for field in fields(kind)]
     assert [n if n != "sender" else "from" for n in names] == TABLE[kind].split()
+
+
+def test_the_fields_of_a_ban_are_those_of_section_8() -> None:
+    names = [field.name for field in fields(messages.Ban)]
+    assert names == ["nick", "address", "until", "by", "reason"]
 
 
 def test_every_type_of_the_table_is_there_once() -> None:

@@ -25,7 +25,17 @@ TABLE = {
     requests.Leave: {},
     requests.Ping: {"data": None},
     requests.Pong: {"data": None},
-    requests.Op: {"do": MISSING},
+    requests.Op: {
+        "do": MISSING,
+        "nick": None,
+        "address": None,
+        "seconds": 0,
+        "reason": "",
+        "topic": "",
+        "after": None,
+        "key": "",
+        "wrong": "",
+    },
     requests.Invalid: {"code": MISSING, "text": MISSING, "ref": None, "type": None},
     requests.Nothing: {},
 }

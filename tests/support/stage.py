@@ -11,7 +11,17 @@ from collections.abc import Sized
 
 from chatroom.core import messages, requests
 from chatroom.core.chat import Chat, Rules
-from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
+from chatroom.core.effects import (
+    Close,
+    Effect,
+    Enter,
+    Exit,
+    News,
+    Post,
+    Read,
+    Record,
+    Tell,
+)
 from chatroom.core.log import RoomLog
 from chatroom.core.rooms import Room
 from chatroom.core.sessions import Peer
@@ -48,6 +58,12 @@ def line(message: messages.Tellable) -> Line:
             return "kick", reason
         case messages.Error(code=code, ref=ref):
             return "error", code, ref
+        case messages.Topic(room=room, topic=topic, by=by):
+            return "topic", room, topic, by
+        case messages.Done(do=do):
+            return "op", do
+        case messages.Bans(bans=bans):
+            return "bans", tuple((b.nick or b.address, b.until, b.by) for b in bans)
         case messages.Pong(data=data):
             return "pong", data
     raise AssertionError(f"nobody is told {message}")
@@ -65,6 +81,8 @@ class Stage:
         self.told: dict[Peer, list[messages.Tellable]] = {}
         self.closed: set[Peer] = set()
         self.hears: dict[Peer, Room] = {}
+        self.records: list[tuple[str, str | None]] = []
+        """What operators did, and to whom."""
         self._position: dict[Peer, int] = {}
         self._own: dict[Peer, str] = {}
         self._last_word: set[Peer] = set()
@@ -185,6 +203,10 @@ class Stage:
                 )
                 ids = tuple(range(first, first + len(page)))
                 self.heard[peer].append(("history", room.name, ids, more))
+            case Record(peer, do, target):
+                assert peer.session is not None
+                assert peer.session.operator is not None, "no operator did that"
+                self.records.append((do, target))
             case Close(peer):
                 self._check_here(peer, last_word=True)
                 assert peer.gone

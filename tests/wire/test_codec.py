@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, get_args
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import example, given
@@ -229,9 +230,9 @@ FIELDS: dict[str, dict[str, str]] = {
     "leave": {},
     "ping": {"data": DATA},
     "pong": {"data": DATA},
-    "op": {"do!": STRING},
 }
-"""The fields of every request; ``!`` marks those that have to be there."""
+"""The fields of every request; ``!`` marks those that have to be there.  Those of
+``op`` depend on one of them: see ``OPS``."""
 
 KINDS: dict[str, type] = {
     "hello": requests.Hello,
@@ -245,7 +246,6 @@ KINDS: dict[str, type] = {
     "leave": requests.Leave,
     "ping": requests.Ping,
     "pong": requests.Pong,
-    "op": requests.Op,
 }
 
 RIGHT: dict[str, list[object]] = {
@@ -289,7 +289,8 @@ NEEDED = [(t, n.rstrip("!")) for t in FIELDS for n in FIELDS[t] if n.endswith("!
 
 
 def test_every_request_is_in_the_table() -> None:
-    assert set(KINDS.values()) == set(get_args(requests.Request)) - {Invalid, Nothing}
+    others = {Invalid, Nothing, requests.Op}
+    assert set(KINDS.values()) == set(get_args(requests.Request)) - others
     assert set(KINDS) == set(FIELDS)
 
 
@@ -338,6 +339,96 @@ def test_history_goes_one_way() -> None:
     check_malformed(packed({"type": "history", "after": 1, "before": 5}))
     found = decode(packed({"type": "history", "before": 5, "limit": 9}))
     assert found == requests.GetHistory(None, 5, 9)
+
+
+# -- what operators ask for ---------------------------------------------------------
+
+OPS: dict[str, dict[str, str]] = {
+    "login": {"key!": STRING},
+    "kick": {"nick!": STRING, "reason": STRING},
+    "ban": {"seconds": INTEGER, "reason": STRING},
+    "unban": {},
+    "bans": {"after": STRING},
+    "mute": {"nick!": STRING, "seconds": INTEGER, "reason": STRING},
+    "unmute": {"nick!": STRING},
+    "pardon": {"nick!": STRING},
+    "topic": {"topic!": STRING},
+    "lock": {},
+    "unlock": {},
+}
+"""The fields of ``op`` by what it does (protocol.md, section 8)."""
+
+EITHER = ("ban", "unban")
+"""What is about a nick or an address."""
+EACH_OF_OP = [(d, n.rstrip("!"), kind) for d in OPS for n, kind in OPS[d].items()]
+
+
+def op(do: str, **fields: object) -> dict[str, object]:
+    """Give an ``op`` with what it needs, and *fields*."""
+    needed = {n.rstrip("!"): "x" for n in OPS[do] if n.endswith("!")}
+    if do in EITHER:
+        needed["nick"] = "x"
+    return {"type": "op", "do": do} | needed | fields
+
+
+@pytest.mark.parametrize("do", OPS)
+def test_an_op_with_nothing_but_what_it_needs(do: str) -> None:
+    fields = op(do)
+    del fields["type"]
+    assert decode(packed(op(do))) == requests.Op(**fields)  # type: ignore[arg-type]
+    assert decode(packed(op(do, colour=1, by=None))) == decode(packed(op(do)))
+
+
+@pytest.mark.parametrize(("do", "name", "kind"), EACH_OF_OP)
+def test_fields_of_an_op(do: str, name: str, kind: str) -> None:
+    for value in RIGHT[kind]:
+        found = decode(packed(op(do, **{name: value})))
+        assert isinstance(found, requests.Op)
+        assert (found.do, getattr(found, name), found.wrong) == (do, value, "")
+    for value in WRONG[kind]:
+        payload = packed(op(do, **{name: value}))
+        if do == "login":
+            assert name in check_malformed(payload).text
+            continue
+        found = decode(payload)
+        assert isinstance(found, requests.Op)
+        assert (found.do, found.nick, found.address) == (do, None, None)
+        assert name in found.wrong
+
+
+@pytest.mark.parametrize("do", [d for d in OPS if any("!" in n for n in OPS[d])])
+def test_an_op_that_lacks_a_field(do: str) -> None:
+    payload = packed({"type": "op", "do": do})
+    if do == "login":
+        check_malformed(payload)
+    else:
+        assert decode(payload) == requests.Op(do, wrong=ANY)
+
+
+@pytest.mark.parametrize("do", EITHER)
+@pytest.mark.parametrize("about", [{}, {"nick": "x", "address": "y"}])
+def test_a_ban_is_of_a_nick_or_an_address(do: str, about: dict[str, str]) -> None:
+    found = decode(packed({"type": "op", "do": do} | about))
+    assert found == requests.Op(do, wrong=ANY)
+    address = decode(packed({"type": "op", "do": do, "address": "::1"}))
+    assert address == requests.Op(do, address="::1")
+
+
+@pytest.mark.parametrize("do", ["", "Kick", "x" * 60_000])
+def test_what_no_operator_does(do: str) -> None:
+    found = decode(packed({"type": "op", "do": do, "nick": 5}))
+    assert isinstance(found, requests.Op)
+    assert (found.do, found.nick) == (do, None)
+    assert 0 < len(found.wrong) < 100
+
+
+def test_an_op_without_anything_to_do() -> None:
+    check_malformed(packed({"type": "op"}))
+    check_malformed(packed({"type": "op", "do": 5}))
+
+
+def test_a_key_is_not_in_what_is_printed_of_a_request() -> None:
+    assert "secret" not in repr(decode(packed(op("login", key="secret"))))
 
 
 @pytest.mark.parametrize("type_", ["", "Say", "SAY", "say ", "message", "hello\0", "é"])
@@ -536,6 +627,7 @@ ENCODED: dict[type, tuple[str, st.SearchStrategy[Any]]] = {
         st.builds(messages.RoomList, st.lists(st.tuples(rooms, numbers), max_size=9)),
     ),
     messages.Topic: ("room topic by", st.builds(messages.Topic, rooms, texts, names)),
+    messages.Done: ("do text", st.builds(messages.Done, texts, texts)),
     messages.Warned: (
         "reason strikes limit text ref?",
         st.builds(messages.Warned, reasons, numbers, numbers, texts, refs),
@@ -589,8 +681,31 @@ def test_every_message_arrives_as_it_was(kind: type, data: st.DataObject) -> Non
         assert value[name] == getattr(message, attributes.get(name, name))
 
 
+def test_bans_are_those_of_section_8() -> None:
+    bans = [
+        messages.Ban("Zoë", None, 0, "ann", ""),
+        messages.Ban(None, "10.0.0.0/8", 1_700_000_000_000, "bob", 'a "b"'),
+    ]
+    assert payload_of(encode(messages.Bans(bans))).decode() == (
+        '{"type":"op","do":"bans","bans":[{"nick":"Zoë","until":0,"by":"ann",'
+        '"reason":""},{"address":"10.0.0.0/8","until":1700000000000,"by":"bob",'
+        '"reason":"a \\"b\\""}],"more":false}'
+    )
+    assert check_compact(payload_of(encode(messages.Bans([]))))["bans"] == []
+
+
+def test_bans_that_do_not_fit_are_told_of() -> None:
+    bans = [messages.Ban(f"n{i}", None, 0, "ann", "x" * 400) for i in range(1000)]
+    value = check_compact(payload_of(encode(messages.Bans(bans))))
+    shown = [ban["nick"] for ban in value["bans"]]
+    assert shown == [f"n{i}" for i in range(len(shown))]
+    assert (value["more"], 100 < len(shown) < 1000) == (True, True)
+
+
 def test_every_kind_of_message_is_encoded() -> None:
-    assert set(ENCODED) | {messages.Message} == set(get_args(messages.Tellable))
+    assert set(ENCODED) | {messages.Message, messages.Bans} == set(
+        get_args(messages.Tellable)
+    )
 
 
 good_nicks = names.map(to_nfc).filter(lambda nick: nick_error(nick) is None)
