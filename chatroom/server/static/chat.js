@@ -1,8 +1,8 @@
 // The page's side of the chat: docs/protocol.md over a WebSocket, and what is seen of it.
 //
-// Each part knows only those above it: texts (pure) - Outbox (what is owed) - Room (what
-// was seen and missed) - Backoff, Connection - Chat (what follows from each frame) - rows,
-// LogView (draws what is in sight) - Face (the rest of the page) - commands.
+// Each part knows only those above it: texts (pure) - Outbox, Questions (what is owed) -
+// Room (what was seen and missed) - Backoff, Connection - Chat (what follows from each
+// frame) - rows, LogView (draws what is in sight) - Face (the rest of the page) - commands.
 // What others wrote reaches the page as text nodes alone.
 
 const PAGE = 200 // Messages asked for at once, the most that a server gives.
@@ -19,7 +19,6 @@ const TOGETHER = 300000 // Milliseconds that sayings stand under one name for.
 const NICK_ERRORS = ["nick-taken", "nick-invalid"]
 const ROOM_ERRORS = ["full", "room-invalid"]
 const PASSING = ["nick-taken", "full", "timeout", "internal"]
-const SHUT = ["banned", "not-allowed"] // Not let in, whatever one is called.
 
 // --- texts
 
@@ -124,7 +123,7 @@ export class Outbox {
 
 	// An error without a ref: return whether it was about one of these.
 	refused(code) {
-		if (NICK_ERRORS.includes(code)) return this.done("nick", () => true)
+		if (NICK_ERRORS.includes(code) || code === "banned") return this.done("nick", () => true)
 		return ROOM_ERRORS.includes(code) && this.done("join", () => true)
 	}
 
@@ -166,6 +165,36 @@ export class Outbox {
 
 	get unanswered() {
 		return this.items.filter(({ says }) => says)
+	}
+}
+
+// What was asked and is not answered, in that order; an order is told of by its name.
+export class Questions {
+	#open = []
+
+	ask(kind, take, order) {
+		this.#open.push({ kind, take, order })
+	}
+
+	asks(kind) {
+		return this.#open.some((one) => one.kind === kind)
+	}
+
+	// Return who takes the answer to the first of one of these kinds.
+	answered(...kinds) {
+		const at = this.#open.findIndex(({ kind }) => kinds.includes(kind))
+		return at < 0 ? null : this.#open.splice(at, 1)[0].take
+	}
+
+	// An error without a ref.  Only those to the log can fail, and orders; who is mute, or
+	// no operator any more, is told so unasked.
+	refused(code) {
+		return this.answered(...({ muted: [], "not-allowed": ["op"] }[code] ?? ["history", "op"]))
+	}
+
+	// Return the orders that may have been carried out, or not.
+	lost() {
+		return this.#open.splice(0).flatMap(({ order }) => order ?? [])
 	}
 }
 
@@ -384,7 +413,7 @@ class Chat {
 	#settled = false // and nothing from before is in doubt any more.
 	#mine = new Set() // What one was called while that mattered.
 	#aliases = 0
-	#questions = [] // What is open, `{kind, take, order}`; answers come in the order asked.
+	#questions = new Questions()
 	#line = new Connection(this)
 	#backoff = new Backoff()
 	#timer = 0
@@ -427,7 +456,7 @@ class Chat {
 	}
 
 	askRooms(after, found = []) {
-		if (!this.#joined || (!after && this.#questions.some(({ kind }) => kind === "rooms"))) return
+		if (!this.#joined || (!after && this.#questions.asks("rooms"))) return
 		this.#ask("rooms", { type: "rooms", after }, (page) => {
 			found.push(...page.rooms)
 			if (page.more) this.askRooms(found.at(-1).room, found)
@@ -458,7 +487,7 @@ class Chat {
 
 	askBans(after) {
 		this.order({ do: "bans", after }, ({ bans, more }) => {
-			this.told(bans.map(banText).join("\n") || "Nobody is banned.")
+			if (bans.length || !after) this.told(bans.map(banText).join("\n") || "Nobody is banned.")
 			if (more) this.askBans(targetOf(bans.at(-1)))
 		})
 	}
@@ -497,9 +526,7 @@ class Chat {
 		this.state = "out"
 		this.#joined = this.#settled = false
 		this.#arriving = true
-		for (const { order } of this.#questions.splice(0)) {
-			if (order) this.told(`No answer came to ${order}: it may have been done, or not.`)
-		}
+		for (const order of this.#questions.lost()) this.told(`No answer came to ${order}: it may have been done, or not.`)
 	}
 
 	#comeBack(why) {
@@ -521,8 +548,7 @@ class Chat {
 	// Not let in: ask who one is once more.
 	#out(text, code) {
 		this.#close()
-		if (SHUT.includes(code)) this.face.ended(code, text)
-		else this.face.ask(text, code)
+		this.face.ask(text, code)
 	}
 
 	#end(reason, text) {
@@ -541,7 +567,7 @@ class Chat {
 	}
 
 	received(frame) {
-		const take = this.#answered((kind) => kind === frame.type) ?? this[`on_${frame.type}`]
+		const take = this.#questions.answered(frame.type) ?? this[`on_${frame.type}`]
 		take?.call(this, frame)
 		this.#pump()
 	}
@@ -643,16 +669,16 @@ class Chat {
 
 	on_message(frame) {
 		this.show(this.room.live(frame))
-		this.#heard(frame)
+		this.#answered(frame)
 	}
 
 	on_whisper(frame) {
 		this.show([frame])
-		this.#heard(frame)
+		this.#answered(frame)
 		if (!this.#mine.has(frame.from)) this.whisperer = frame.from
 	}
 
-	#heard({ ref, from }) {
+	#answered({ ref, from }) {
 		// Others see a ref too, and may use it.
 		if (this.#mine.has(from) && this.outbox.answered(ref)) this.face.pending()
 	}
@@ -674,10 +700,7 @@ class Chat {
 		if (!this.#joined) return this.#notLetIn(code, text)
 		const said = this.outbox.answered(ref)
 		if (said) return this.face.notSaid(said, text)
-		// Whoever is muted is told so unasked.  Questions to the log can fail, and orders;
-		// `not-allowed` is about orders, or says that one is no operator any more.
-		const failing = code === "not-allowed" ? ["op"] : ["history", "op"]
-		if (code !== "muted" && !this.outbox.refused(code)) this.#answered((kind) => failing.includes(kind))?.(null)
+		if (!this.outbox.refused(code)) this.#questions.refused(code)?.(null)
 		this.told(text)
 		this.face.where()
 	}
@@ -693,14 +716,8 @@ class Chat {
 	}
 
 	#ask(kind, frame, take, order) {
-		this.#questions.push({ kind, take, order })
+		this.#questions.ask(kind, take, order)
 		this.#line.send(frame)
-	}
-
-	// Return who takes the answer to the first question of such a kind.
-	#answered(isSuch) {
-		const at = this.#questions.findIndex(({ kind }) => isSuch(kind))
-		return at < 0 ? null : this.#questions.splice(at, 1)[0].take
 	}
 
 	#askMembers() {
@@ -1082,6 +1099,7 @@ class Face {
 
 	ask(text, code) {
 		this.#turn("entry")
+		$("operator").close()
 		$("enter").disabled = false
 		show("entry-error", text)
 		if (code === "password") $("password-field").hidden = false
@@ -1379,7 +1397,6 @@ const ENDS = {
 	shouting: ["Disconnected for shouting", "Join again"],
 	operator: ["Disconnected by an operator", "Join again"],
 	banned: ["You are banned", "Try again"],
-	"not-allowed": ["The door is locked", "Try again"],
 }
 
 function on(target, type, act) {
@@ -1464,7 +1481,7 @@ export function orderOf(name, rest) {
 	const form = usage.includes("DURATION") ? TIMED : UNTIMED
 	const [, target, number, unit, reason] = form.exec(rest.trim())
 	const which = usage.includes("ADDRESS") && ADDRESS.test(target) ? "address" : "nick"
-	return { do: name, [which]: target || undefined, seconds: unit && number * UNITS[unit], reason: reason || undefined }
+	return { do: name, [which]: target || undefined, seconds: unit ? number * UNITS[unit] : undefined, reason: reason || undefined }
 }
 
 function order({ chat }, rest, name) {
