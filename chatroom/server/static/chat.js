@@ -1296,7 +1296,7 @@ class Face {
 	#showKey() {
 		const key = $("key").value.trim()
 		$("operator").close()
-		if (key && isSecureContext) this.chat.order({ do: "login", key })
+		if (key) this.chat.order({ do: "login", key })
 	}
 
 	open(which) {
@@ -1444,6 +1444,8 @@ const TALK = {
 	leave: ["", "leave; !leave does so too", ({ chat }) => chat.leave()],
 }
 
+const order = ({ chat }, rest, name) => chat.order(orderOf(name, rest))
+
 const ORDERS = {
 	op: ["", "show your key", (face) => face.askKey("")],
 	kick: ["NICK [REASON]", "disconnect a member", order],
@@ -1461,12 +1463,13 @@ const ORDERS = {
 const COMMANDS = { ...TALK, ...ORDERS }
 
 function helpText() {
-	const list = (commands) => Object.entries(commands).map(([name, [usage, about]]) => `${`/${name} ${usage}`.trim()} – ${about}\n`).join("")
-	return `${list(TALK)}//text – say a text that begins with a slash
+	const list = (commands) => Object.entries(commands).map(([name, [usage, about]]) => `/${name} ${usage}`.trim() + ` – ${about}`).join("\n")
+	return `${list(TALK)}
+//text – say a text that begins with a slash
 Page keys and scrolling up show what was said before.
 
 For operators:
-${list(ORDERS)}`.trim()
+${list(ORDERS)}`
 }
 
 const UNITS = { s: 1, m: 60, h: 3600, d: 86400 }
@@ -1482,10 +1485,6 @@ export function orderOf(name, rest) {
 	const [, target, number, unit, reason] = form.exec(rest.trim())
 	const which = usage.includes("ADDRESS") && ADDRESS.test(target) ? "address" : "nick"
 	return { do: name, [which]: target || undefined, seconds: unit ? number * UNITS[unit] : undefined, reason: reason || undefined }
-}
-
-function order({ chat }, rest, name) {
-	chat.order(orderOf(name, rest))
 }
 
 function topic({ chat }, rest) {
