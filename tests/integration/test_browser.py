@@ -717,11 +717,16 @@ def test_a_key_is_not_sent_over_plain_http(
     """``0.0.0.0`` is this machine, but a browser does not trust it as ``localhost``."""
     server = guarded(start, tmp_path, "--web-host", "0.0.0.0")
     bob = member(server, "tea")
-    ann = visit("ann", "tea", ("0.0.0.0", server.address[1]))
+    where = ("0.0.0.0", server.address[1])
+    ann = visit("ann", "tea", where, width=320, height=480)
     for typed in ("/op ", KEY):
         ann.page.type(typed)
     ann.see("over plain http", "#operator")
     assert not ann.page.shows("#key")
+    dialog = "document.getElementById('operator')"
+    box = ann.page.value(f"{dialog}.getBoundingClientRect().toJSON()")
+    assert 0 <= box["left"] < box["right"] <= 320
+    assert 0 <= box["top"] < box["bottom"] <= 480
     ann.page.click("#operator-close")
     ann.page.wait("document.activeElement.id === 'text'")
     ann.page.type(f"/op {KEY}")
