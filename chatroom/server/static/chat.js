@@ -480,8 +480,7 @@ class Chat {
 	// could hit somebody else.  A key is kept nowhere.
 	order(fields, take = ({ text }) => this.told(text)) {
 		if (!this.#joined || this.#arriving) return this.told("There is no connection: nothing was done.")
-		const name = fields.do === "login" ? "op" : fields.do
-		const order = `/${name} ${targetOf(fields) ?? ""}`.trim()
+		const order = `/${fields.do} ${targetOf(fields) ?? ""}`.replace("/login", "/op").trim()
 		this.#ask("op", { type: "op", ...fields }, (answer) => answer && take(answer), order)
 	}
 
@@ -808,11 +807,9 @@ const CALENDAR = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "num
 // The day of a time, "" for one that no calendar has.
 const dayOf = (at) => (Number.isFinite(new Date(at).getTime()) ? new Date(at).toDateString() : "")
 
-const STAMP = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" })
-
 function banText(ban) {
-	const end = dayOf(ban.until || NaN) ? `until ${STAMP.format(ban.until)}` : "for good"
-	return `${targetOf(ban)} – ${end}, by ${ban.by}${ban.reason && `: ${ban.reason}`}`
+	const end = new Date(ban.until).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
+	return `${targetOf(ban)} – ${ban.until ? `until ${end}` : "for good"}, by ${ban.by}${ban.reason && `: ${ban.reason}`}`
 }
 
 const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
@@ -1099,7 +1096,6 @@ class Face {
 
 	ask(text, code) {
 		this.#turn("entry")
-		$("operator").close()
 		$("enter").disabled = false
 		show("entry-error", text)
 		if (code === "password") $("password-field").hidden = false
@@ -1117,7 +1113,6 @@ class Face {
 		if (!this.chat.room) return this.ask(text)
 		const [title, again] = ENDS[reason] ?? ["You were disconnected", "Join again"]
 		this.#shut()
-		$("operator").close()
 		this.hint("")
 		this.#understood()
 		this.standing(title)
@@ -1126,7 +1121,7 @@ class Face {
 		$("banner-button").textContent = $("ended-again").textContent = again
 		show("ended-title", title)
 		show("ended-text", text)
-		$("ended").className = `card ended ${reason}`
+		$("ended").className = `card ${reason}`
 		$("ended").showModal()
 	}
 
@@ -1444,20 +1439,18 @@ const TALK = {
 	leave: ["", "leave; !leave does so too", ({ chat }) => chat.leave()],
 }
 
-const order = ({ chat }, rest, name) => chat.order(orderOf(name, rest))
-
 const ORDERS = {
 	op: ["", "show your key", (face) => face.askKey("")],
-	kick: ["NICK [REASON]", "disconnect a member", order],
-	ban: ["NICK|ADDRESS[/BITS] [DURATION] [REASON]", "keep out; DURATION: 90s, 10m, 2h, 7d", order],
-	unban: ["NICK|ADDRESS[/BITS]", "let in again", order],
+	kick: ["NICK [REASON]", "disconnect a member"],
+	ban: ["NICK|ADDRESS[/BITS] [TIME] [REASON]", "keep out, for 90s, 10m, 2h, 7d or for good"],
+	unban: ["NICK|ADDRESS[/BITS]", "let in again"],
 	bans: ["", "who is banned", ({ chat }) => chat.askBans()],
-	mute: ["NICK [DURATION] [REASON]", "let a member say nothing", order],
-	unmute: ["NICK", "let a member speak again", order],
-	pardon: ["NICK", "forget the strikes of a member", order],
+	mute: ["NICK [TIME] [REASON]", "let a member say nothing"],
+	unmute: ["NICK", "let a member speak again"],
+	pardon: ["NICK", "forget the strikes of a member"],
 	topic: ["[TEXT]", "show the topic, or set it; - takes it away", topic],
-	lock: ["", "let nobody new in", order],
-	unlock: ["", "let everybody in again", order],
+	lock: ["", "let nobody new in"],
+	unlock: ["", "let everybody in again"],
 }
 
 const COMMANDS = { ...TALK, ...ORDERS }
@@ -1473,18 +1466,29 @@ ${list(ORDERS)}`
 }
 
 const UNITS = { s: 1, m: 60, h: 3600, d: 86400 }
-const OCTET = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
+const OCTET = "(25[0-5]|(2[0-4]|1\\d|[1-9]|)\\d)"
 const ADDRESS = new RegExp(`^(${OCTET}\\.){3}${OCTET}$|[:/]`) // No nick has a colon or a slash.
-const TIMED = /^(\S*)\s*(?:(\d{1,9})([smhd])(?!\S))?\s*([^]*)/
-const UNTIMED = /^(\S*)()()\s*([^]*)/
+// What the words of a usage stand for; nobody is banned for good by a slip in the time.
+const FORMS = {
+	NICK: "(?<who>\\S+)",
+	TIME: "(\\s+(?<time>[1-9]\\d{0,5})(?<unit>[smhd])(?!\\S)|(?!\\s+\\d))",
+	REASON: "(\\s+(?<reason>[^]+))?",
+}
 
-// What `/NAME REST` asks of the server.
+// What `/NAME REST` asks of the server, `null` where it is not of the form.
 export function orderOf(name, rest) {
 	const [usage] = ORDERS[name]
-	const form = usage.includes("DURATION") ? TIMED : UNTIMED
-	const [, target, number, unit, reason] = form.exec(rest.trim())
-	const which = usage.includes("ADDRESS") && ADDRESS.test(target) ? "address" : "nick"
-	return { do: name, [which]: target || undefined, seconds: unit ? number * UNITS[unit] : undefined, reason: reason || undefined }
+	const form = Object.entries(FORMS).map(([word, one]) => usage.includes(word) ? one : "").join("")
+	const found = new RegExp(`^${form}$`).exec(rest.trim())
+	if (!found) return null
+	const { who, time, unit, reason } = found.groups ?? {}
+	const which = usage.includes("ADDRESS") && ADDRESS.test(who) ? "address" : "nick"
+	return { do: name, [which]: who?.replace(/^@/, ""), seconds: unit && time * UNITS[unit], reason }
+}
+
+function order({ chat }, rest, name) {
+	const fields = orderOf(name, rest)
+	return fields && chat.order(fields)
 }
 
 function topic({ chat }, rest) {
@@ -1512,10 +1516,9 @@ function run(face, line) {
 	if (!Object.hasOwn(COMMANDS, name)) {
 		return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
 	}
-	const [usage, , act] = COMMANDS[name]
+	const [usage, , act = order] = COMMANDS[name]
 	const lacks = usage.endsWith("TEXT") ? !spoken(line).trim() : /^\w/.test(usage) && !rest.trim()
-	if (lacks) chat.told(`Write it so: /${name} ${usage}`)
-	else act(face, rest, name)
+	if (lacks || act(face, rest, name) === null) chat.told(`Write it so: /${name} ${usage}`.trim())
 }
 
 new Face()
