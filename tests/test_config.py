@@ -49,6 +49,7 @@ DEFAULTS = {
     "tls-key": "none",
     "tls-only": "",
     "password-file": "none",
+    "operator-file": "none",
     "web": "",
     "web-host": "none",
     "metrics-public": "",
@@ -59,7 +60,7 @@ DEFAULTS = {
 """Every option and its default, as one would write it."""
 WORDS = (
     *("history", "tls-cert", "tls-key", "tls-only", "password-file", "log-file"),
-    *("web", "web-host", "metrics-public"),
+    *("operator-file", "web", "web-host", "metrics-public"),
 )
 """Those without a default that could be written."""
 ON = ("web",)

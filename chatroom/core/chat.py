@@ -331,7 +331,7 @@ class Chat:
         if stays:
             assert session.room is not None
             room = session.room
-            self.effects.append(Enter(peer, room, len(room.members)))
+            self.effects.append(Enter(peer, room, len(room.members), room.topic))
         else:
             self._enter(peer, session, name, now)
 
@@ -527,7 +527,7 @@ class Chat:
         if why := room_error(request.room):
             self.tell(peer, messages.Error("room-invalid", why))
         elif request.room == room.name:
-            self.effects.append(Enter(peer, room, len(room.members)))
+            self.effects.append(Enter(peer, room, len(room.members), room.topic))
         elif not self._has_place_for(request.room, room):
             text = "there are too many rooms; join one that is there"
             self.tell(peer, messages.Error("full", text))
@@ -627,7 +627,7 @@ class Chat:
         room.add(session)
         session.room = room
         self._presence(room, messages.Joined(name, session.nick), now)
-        self.effects.append(Enter(peer, room, len(room.members)))
+        self.effects.append(Enter(peer, room, len(room.members), room.topic))
 
     def _open_room(self, name: str, now: float) -> Room:
         room = Room(name, self._open_log(name), self.rules.presence_limit)

@@ -56,11 +56,12 @@ class Tell:
 
 @dataclass(slots=True)
 class Enter:
-    """*peer* hears *room* from here on, where *count* members are now."""
+    """*peer* hears *room* from here on, where *count* members and *topic* are now."""
 
     peer: Peer
     room: Room
     count: int
+    topic: str | None
 
 
 @dataclass(slots=True)

@@ -193,8 +193,10 @@ class Oversight:
         nick = self.operators.nick_of(shown)
         if nick is None:
             raise Refused("not-allowed", "that is no operator's key")
-        session.operator = shown
-        self._chat.sessions.touch(session)
+        # Another's key is no reason to lose the nick that one's own has given.
+        if self.operators.may_have(session.key, shown):
+            session.operator = shown
+            self._chat.sessions.touch(session)
         self._record(session, "login", nick)
         return f"you are an operator, by the key of {nick}"
 

@@ -202,7 +202,7 @@ class Show:
             room.log.last_id,
             self._oldest_id(room),
             effect.count,
-            room.topic,
+            effect.topic,
         )
         parts.append(encode(info))
         if connection.hears is not room:

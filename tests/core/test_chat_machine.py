@@ -22,7 +22,9 @@ from hypothesis.stateful import (
 from chatroom.core import messages, requests
 from chatroom.core.chat import Rules
 from chatroom.core.moderation import Moderator
-from chatroom.core.sessions import Peer
+from chatroom.core.operators import Operators
+from chatroom.core.orders import Kind
+from chatroom.core.sessions import Peer, digest
 from tests.support.stage import Line, Stage
 
 NICKS = {
@@ -65,11 +67,35 @@ FALLS_BELOW = {4: 4, 10: 9}
 """Where a large room ceases to be one: at less than nine tenths of the limit."""
 ENDS_SESSION = {"leave", "shouting", "operator", "banned"}
 
+KEYS = {"key of eve": "eve", "second key of eve": "eve", "key of mia": "mia"}
+"""Keys of operators, and the keys of their nicks."""
+ADDRESSES = {
+    "192.0.2.1": "4-1",
+    "192.0.2.200": "4-2",
+    "2001:db8::/64": "6",
+    "203.0.113.1": "x",
+}
+"""Where clients come from, and in short."""
+NETWORKS = {
+    "192.0.2.1": ("192.0.2.1", {"4-1"}),
+    "::ffff:192.0.2.1": ("192.0.2.1", {"4-1"}),
+    "192.0.2.77/24": ("192.0.2.0/24", {"4-1", "4-2"}),
+    "192.0.2.128/25": ("192.0.2.128/25", {"4-2"}),
+    "2001:db8::5": ("2001:db8::/64", {"6"}),
+    "2001:db8::/32": ("2001:db8::/32", {"6"}),
+    "198.51.100.1": ("198.51.100.1", set[str]()),
+    "nowhere": None,
+}
+"""What is banned: the network that it is, and who comes from there."""
+TOPICS = {"tea time": None, "": None, " ": "text-invalid", "x" * 401: "text-too-long"}
+
 nicks = st.sampled_from(list(NICKS))
 texts = st.sampled_from(list(TEXTS)) | st.sampled_from(["hello", "Hi There", "OK"])
 rooms = st.sampled_from(ROOMS + ["lobby"] * 8 + BAD_ROOMS)
 refs = st.sampled_from([None, "r1", "r2", "r3"])
 who = st.integers(0, 30)
+FROM = ["192.0.2.1", "192.0.2.1", "192.0.2.200", "2001:db8::/64"]
+lasting = st.sampled_from([0, 1, 60, 3600])
 
 
 @dataclass(eq=False)
@@ -85,6 +111,8 @@ class Seat:
     strikes: list[float] = field(default_factory=list)
     last_ref: str | None = None
     ended_at: float = 0.0
+    shown: str | None = None
+    mute: str | None = None
 
 
 @dataclass(eq=False)
@@ -145,6 +173,12 @@ class ChatMachine(RuleBasedStateMachine):
         self.tokens: list[str] = []
         self.places: dict[str, Place] = {}
         self.guests: set[str] = set()
+        self.keys: dict[str, str] = {}
+        self.orders: dict[tuple[str, str], float] = {}
+        self.topics: dict[str, str] = {}
+        self.shown_as: dict[str, str] = {}
+        self.done: list[tuple[str, str | None]] = []
+        self.appoint(list(KEYS))
 
     # -- the model ------------------------------------------------------------
 
@@ -199,7 +233,12 @@ class ChatMachine(RuleBasedStateMachine):
         self.tell_presence(place, ("joined", name, seat.nick), size)
         place.members.append(seat)
         seat.room = name
-        client.hears.append(("room", name, place.said, size))
+        self.show_room(client, name)
+
+    def show_room(self, client: Client, name: str) -> None:
+        place = self.places[name]
+        line: Line = ("room", name, place.said, len(place.members))
+        client.hears.append((*line, self.topics[name]) if name in self.topics else line)
 
     def leave_place(self, seat: Seat, reason: str) -> None:
         name, place = seat.room, self.places[seat.room]
@@ -212,6 +251,7 @@ class ChatMachine(RuleBasedStateMachine):
             self.tell_presence(place, ("left", name, seat.nick, reason), size)
         if not place.members and not place.said:
             del self.places[name]
+            self.topics.pop(name, None)
 
     def end(self, client: Client, reason: str) -> None:
         """Let *client* go, for whatever reason."""
@@ -244,7 +284,38 @@ class ChatMachine(RuleBasedStateMachine):
         good = NICKS[wanted]
         if good is None:
             return "nick-invalid"
-        return None if self.holder(good[1]) in (None, owner) else "nick-taken"
+        return None if self.may_have(good[1], owner) else "nick-taken"
+
+    def may_have(self, key: str, owner: Seat | None) -> bool:
+        """Say whether *owner* can have the nick with that key."""
+        if key in self.keys.values():
+            shown = owner.shown if owner else None
+            if shown is None or self.keys[shown] != key:
+                return False
+        return self.holder(key) in (None, owner)
+
+    def holds(self, kind: str, target: str) -> bool:
+        """Say whether there is such an order now."""
+        return self.now < self.orders.get((kind, target), 0.0)
+
+    def is_banned(self, address: str) -> bool:
+        """Say whether nobody is let in from there."""
+        return any(
+            self.holds("address", found[0]) and ADDRESSES[address] in found[1]
+            for found in NETWORKS.values()
+            if found
+        )
+
+    def is_mute(self, seat: Seat) -> bool:
+        """Say whether nobody hears *seat*."""
+        if seat.mute is not None and not self.holds("mute", seat.mute):
+            seat.mute = None
+        return seat.mute is not None
+
+    def meet(self, seat: Seat) -> None:
+        """See whether the nick that *seat* has now is a mute one."""
+        if seat.mute is None and self.holds("mute", seat.key):
+            seat.mute = seat.key
 
     def has_place_for(self, name: str, seat: Seat | None) -> bool:
         """Say whether a room of that name is there or can be."""
@@ -260,14 +331,18 @@ class ChatMachine(RuleBasedStateMachine):
         self, client: Client, version: int, wanted: str | None, room: str, token: str
     ) -> None:
         """Play a hello through, in the order of protocol.md, section 2."""
-        if version != 1:
-            return self.fail(client, "version")
         seat = self.seats.get(token)
         away = seat is not None and seat.client is None
         if seat is not None and away and self.now - seat.ended_at > 3600:
             seat = None
         if seat is not None and seat.secure != client.secure:
             seat = None
+        if self.is_banned(client.address) and (seat is None or seat.shown is None):
+            return self.fail(client, "banned")
+        if version != 1:
+            return self.fail(client, "version")
+        if seat is None and self.holds("lock", ""):
+            return self.fail(client, "not-allowed")
         if seat is None or seat.client is None:
             here = self.members()
             near = [c for c in here if c.address == client.address]
@@ -279,16 +354,18 @@ class ChatMachine(RuleBasedStateMachine):
             return self.retry(client, "room-invalid")
         if not self.has_place_for(room, seat):
             return self.fail(client, "full")
-        if seat is not None and self.holder(seat.key) in (None, seat):
+        if seat is not None and self.may_have(seat.key, seat):
             nick, key = seat.nick, seat.key
         elif wanted is not None:
-            if code := self.nick_error(wanted, None):
+            if code := self.nick_error(wanted, seat):
                 return self.retry(client, code)
             nick, key = NICKS[wanted] or ("", "")
         elif seat is not None:
             return self.retry(client, "nick-taken")
         else:
             nick = key = self.guest_name()
+        if self.holds("nick", key):
+            return self.fail(client, "banned")
         if seat is None:
             token = self.stage.chat_token(client.peer)
             assert token not in self.tokens
@@ -320,11 +397,11 @@ class ChatMachine(RuleBasedStateMachine):
             else:
                 self.end(old, "replaced")
         seat.nick, seat.key, seat.client, client.seat = nick, key, client, seat
+        self.meet(seat)
         self.lapse_strikes(seat)
         client.hears.append(("welcome", nick, len(seat.strikes), seat.last_ref))
         if silent:
-            place = self.places[room]
-            client.hears.append(("room", room, place.said, len(place.members)))
+            self.show_room(client, room)
         else:
             self.enter(client, seat, room)
 
@@ -338,6 +415,10 @@ class ChatMachine(RuleBasedStateMachine):
         """Say whether *text* is delivered, and do what follows where it is not."""
         seat.last_ref = ref or seat.last_ref
         kind = TEXTS[text]
+        muted = kind in ("text", "shout") or (kind == "leave" and not leaves)
+        if muted and self.is_mute(seat):
+            client.hears.append(("error", "muted", ref))
+            return False
         if kind == "shout":
             self.lapse_strikes(seat)
             seat.strikes.append(self.now)
@@ -359,7 +440,7 @@ class ChatMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.clients) < 60)
     @rule(
-        address=st.sampled_from(["a", "a", "b"]),
+        address=st.sampled_from(FROM),
         secure=st.sampled_from([False] * 3 + [True]),
     )
     def connect(self, address: str, secure: bool) -> None:
@@ -379,7 +460,7 @@ class ChatMachine(RuleBasedStateMachine):
         self.expect_hello(client, version, nick, room, token or "")
 
     @rule(
-        address=st.sampled_from(["a", "b"]),
+        address=st.sampled_from(FROM),
         nick=st.none() | nicks,
         room=st.sampled_from(["lobby"] * 4 + ROOMS),
         count=st.sampled_from([1, 1, 2, 4]),
@@ -416,7 +497,7 @@ class ChatMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.tokens)
     @rule(
         number=who,
-        address=st.sampled_from(["a", "b"]),
+        address=st.sampled_from(FROM),
         room=rooms,
         nick=st.none() | nicks,
     )
@@ -484,29 +565,37 @@ class ChatMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.members())
     @rule(number=who, wanted=nicks)
     def rename(self, number: int, wanted: str) -> None:
-        client, seat, place = self.member(number)
+        client, seat, _ = self.member(number)
         self.stage.decide(client.peer, requests.Nick(wanted))
         good = NICKS[wanted]
         if good is not None and good[0] == seat.nick:
             return
-        if code := self.nick_error(wanted, seat):
+        code = self.nick_error(wanted, seat)
+        if code is None and good is not None and self.holds("nick", good[1]):
+            code = "banned"
+        if code:
             client.hears.append(("error", code, None))
             return
-        renamed = "renamed", seat.room, seat.nick, (good or ("",))[0]
-        seat.nick, seat.key = good or ("", "")
+        self.call(seat, *(good or ("", "")))
+
+    def call(self, seat: Seat, nick: str, key: str) -> None:
+        place, renamed = self.places[seat.room], ("renamed", seat.room, seat.nick, nick)
+        seat.nick, seat.key = nick, key
+        self.meet(seat)
         if place.large:
-            client.hears.append(renamed)
+            assert seat.client is not None
+            seat.client.hears.append(renamed)
         self.tell_presence(place, renamed, len(place.members))
 
     @precondition(lambda self: self.members())
     @rule(number=who, name=rooms)
     def join(self, number: int, name: str) -> None:
-        client, seat, place = self.member(number)
+        client, seat, _ = self.member(number)
         self.stage.decide(client.peer, requests.Join(name))
         if name not in ROOMS:
             client.hears.append(("error", "room-invalid", None))
         elif name == seat.room:
-            client.hears.append(("room", name, place.said, len(place.members)))
+            self.show_room(client, name)
         elif not self.has_place_for(name, seat):
             client.hears.append(("error", "full", None))
         else:
@@ -564,7 +653,6 @@ class ChatMachine(RuleBasedStateMachine):
                 (requests.Ping("d"), ("pong", "d")),
                 (requests.Ping(), ("pong", None)),
                 (requests.Pong("d"), None),
-                (requests.Op("kick"), ("error", "not-allowed", None)),
                 (requests.Hello(1, "new"), ("error", "already-joined", None)),
                 (requests.Hello(2, "new"), ("error", "already-joined", None)),
                 (
@@ -586,6 +674,193 @@ class ChatMachine(RuleBasedStateMachine):
         self.stage.decide(client.peer, request)
         if answer is not None:
             client.hears.append(answer)
+
+    # -- operators ------------------------------------------------------------
+
+    def expect_op(self, seat: Seat, op: requests.Op) -> tuple[str | None, Seat | None]:
+        """Say what an op is refused with, or whom it is about."""
+        if seat.shown is None:
+            return "not-allowed", None
+        if op.address is not None:
+            return ("malformed" if NETWORKS[op.address] is None else None), None
+        good = self.called(op.nick or "")
+        if good is None:
+            return "nick-invalid", None
+        other = self.holder(good[1])
+        if other is seat and op.do in ("kick", "ban", "mute"):
+            return "not-allowed", None
+        if other is None and op.do == "pardon":
+            away = [s for s in self.seats.values() if s.key == good[1]]
+            away = [s for s in away if self.now - s.ended_at <= 3600]
+            other = max(away, key=lambda s: s.ended_at, default=None)
+        if other is None and op.do in ("kick", "pardon"):
+            return "no-such-nick", None
+        return None, other
+
+    def called(self, nick: str) -> tuple[str, str] | None:
+        """Say who that is; guests cannot be asked for, but be spoken of."""
+        return (nick, nick) if nick.startswith("guest-") else NICKS[nick]
+
+    @precondition(lambda self: self.members())
+    @rule(number=who, key=st.sampled_from([*KEYS, "no key"]))
+    def log_in(self, number: int, key: str) -> None:
+        client, seat, _ = self.member(number)
+        self.stage.decide(client.peer, requests.Op("login", key=key))
+        if key in self.keys:
+            if self.keys[key] == seat.key or seat.key not in self.keys.values():
+                seat.shown = key
+            client.hears.append(("op", "login"))
+            self.done.append(("login", self.keys[key]))
+        else:
+            client.hears.append(("error", "not-allowed", None))
+
+    def operator(self, number: int) -> tuple[Client, Seat]:
+        """Choose a member, an operator where there is one."""
+        here = self.members()
+        here.sort(key=lambda c: not (c.seat and c.seat.shown))
+        client = here[number % len(here) if number > 20 else 0]
+        assert client.seat is not None
+        return client, client.seat
+
+    @precondition(lambda self: len(self.members()) > 1)
+    @rule(
+        number=who,
+        do=st.sampled_from(
+            ["kick", "ban", "unban", "mute", "mute", "unmute", "pardon"]
+        ),
+        nick=nicks | who,
+        seconds=lasting,
+    )
+    def oversee(self, number: int, do: str, nick: str | int, seconds: int) -> None:
+        client, seat = self.operator(number)
+        if isinstance(nick, int):
+            there = self.member(nick)[1].nick
+            nick = there if there in NICKS else "guest-1"
+        op = requests.Op(do, nick, seconds=seconds, reason="because")
+        code, other = self.expect_op(seat, op)
+        self.stage.decide(client.peer, op)
+        if code is not None:
+            client.hears.append(("error", code, None))
+            return
+        shown, key = self.called(nick) or ("", "")
+        ends = self.now + seconds if seconds else float("inf")
+        there = other.nick if other else shown
+        if do in ("kick", "ban"):
+            self.done.append((do, there))
+            if do == "ban":
+                self.orders["nick", key] = ends
+                self.shown_as[key] = there
+            if other is not None and other.client is not None:
+                self.kick(other.client, "banned" if do == "ban" else "operator")
+        elif do == "unban":
+            if self.holds("nick", key):
+                self.done.append((do, self.shown_as[key]))
+            self.orders.pop(("nick", key), None)
+        elif do == "mute":
+            self.done.append((do, there))
+            self.orders["mute", key] = ends
+            if other is not None and other.client is not None:
+                other.mute = key
+                other.client.hears.append(("error", "muted", None))
+        elif do == "unmute":
+            targets = {key}
+            if other is not None and other.mute is not None:
+                targets.add(other.mute)
+            if any(self.holds("mute", target) for target in targets):
+                self.done.append((do, shown))
+            for target in targets:
+                self.orders.pop(("mute", target), None)
+        elif other is not None:
+            other.strikes = []
+            self.done.append((do, other.nick))
+        client.hears.append(("op", do))
+
+    @precondition(lambda self: len(self.members()) > 1)
+    @rule(
+        number=who,
+        do=st.sampled_from(["ban", "ban", "unban"]),
+        address=st.sampled_from(list(NETWORKS)),
+        seconds=lasting,
+    )
+    def ban_address(self, number: int, do: str, address: str, seconds: int) -> None:
+        client, seat = self.operator(number)
+        op = requests.Op(do, None, address, seconds)
+        # In the order in which they are told, which nobody is promised.
+        order = list(self.stage.chat.nicks)
+        self.stage.decide(client.peer, op)
+        code, _ = self.expect_op(seat, op)
+        if code is not None:
+            client.hears.append(("error", code, None))
+            return
+        network, whose = NETWORKS[address] or ("", set())
+        if do == "unban":
+            if self.holds("address", network):
+                self.done.append((do, network))
+            self.orders.pop(("address", network), None)
+        else:
+            self.done.append((do, network))
+            ends = self.now + seconds if seconds else float("inf")
+            self.orders["address", network] = ends
+            for key in order:
+                hit = self.holder(key)
+                assert hit is not None
+                assert hit.client is not None
+                if hit.shown is None and ADDRESSES[hit.client.address] in whose:
+                    self.kick(hit.client, "banned")
+        client.hears.append(("op", do))
+
+    @precondition(lambda self: self.members())
+    @rule(number=who, topic=st.sampled_from(list(TOPICS)))
+    def set_topic(self, number: int, topic: str) -> None:
+        client, seat = self.operator(number)
+        place = self.places[seat.room]
+        self.stage.decide(client.peer, requests.Op("topic", topic=topic))
+        code = TOPICS[topic] if seat.shown else "not-allowed"
+        if code is not None:
+            client.hears.append(("error", code, None))
+            return
+        self.topics[seat.room] = topic
+        if not topic:
+            del self.topics[seat.room]
+        self.done.append(("topic", seat.room))
+        self.tell(place, ("topic", seat.room, topic, seat.nick))
+        client.hears.append(("op", "topic"))
+
+    @precondition(lambda self: self.members())
+    @rule(number=who, do=st.sampled_from(["lock", "unlock", "unlock"]))
+    def lock(self, number: int, do: str) -> None:
+        client, seat = self.operator(number)
+        self.stage.decide(client.peer, requests.Op(do))
+        if seat.shown is None:
+            client.hears.append(("error", "not-allowed", None))
+            return
+        if do == "lock" or self.holds("lock", ""):
+            self.done.append((do, None))
+        self.orders["lock", ""] = float("inf") if do == "lock" else 0.0
+        client.hears.append(("op", do))
+
+    @precondition(lambda self: self.members())
+    @rule(keys=st.sampled_from([[], [*KEYS][:1], [*KEYS][1:], [*KEYS], [*KEYS]]))
+    def appoint(self, keys: list[str]) -> None:
+        """Read another operator file."""
+        chat = self.stage.chat
+        before = list(chat.nicks)
+        operators = Operators({digest(key): KEYS[key] for key in keys})
+        chat.oversight.appoint(operators, self.now)
+        self.keys = {key: KEYS[key] for key in keys}
+        for known in self.seats.values():
+            if known.shown is not None and known.shown not in keys:
+                known.shown = None
+                if known.client is not None:
+                    known.client.hears.append(("error", "not-allowed", None))
+        found = [seat for key in before if (seat := self.holder(key))]
+        moved = [s for s in found if not self.may_have(s.key, s)]
+        guests = list(chat.nicks)[len(before) - len(moved) :]
+        for sitting, guest in zip(moved, guests, strict=True):
+            assert re.fullmatch("guest-[1-9][0-9]*", guest)
+            assert guest not in self.guests
+            self.guests.add(guest)
+            self.call(sitting, guest, guest)
 
     # -- going ----------------------------------------------------------------
 
@@ -662,6 +937,7 @@ class ChatMachine(RuleBasedStateMachine):
     def look(self) -> None:
         """Carry out what was decided, and compare what everybody hears."""
         self.stage.flush()
+        assert self.stage.records == self.done
         for client in self.clients:
             heard, client.hears, expected = (
                 self.stage.take(client.peer),
@@ -688,9 +964,21 @@ class ChatMachine(RuleBasedStateMachine):
             for name, place in self.places.items()
         }
 
+    @invariant()
+    def nobody_has_the_nick_of_an_operator(self) -> None:
+        """Look at what the chat itself knows, not at the model."""
+        chat = self.stage.chat
+        for key, session in chat.nicks.items():
+            assert chat.oversight.operators.may_have(key, session.operator)
+        for session in chat.sessions:
+            if session.operator is not None:
+                assert chat.oversight.operators.nick_of(session.operator)
+
     def teardown(self) -> None:
         """Let all go: nothing is left of them but what was said."""
         self.look()
+        self.stage.chat.oversight.orders.lift(Kind.LOCK, "")
+        self.orders.pop(("lock", ""), None)
         for client in self.clients:
             if not client.gone:
                 self.stage.chat.lost(client.peer, self.now)
@@ -702,7 +990,7 @@ class ChatMachine(RuleBasedStateMachine):
         for name, place in self.places.items():
             assert len(self.stage.kept[name]) == place.said
         for _ in range(self.max_per_ip):
-            self.connect("a", False)
+            self.connect("203.0.113.1", False)
             self.say_hello(
                 self.clients[-1], 1, None, next(iter(self.places), "z"), None
             )

@@ -41,7 +41,7 @@ SHAPES = {
     "error": "code text ref?",
     "ping": "data?",
     "pong": "data?",
-    "op": None,
+    "op": "do text? bans? more?",
 }
 """The fields of each frame of a server, in their order; `?` marks optional ones."""
 
@@ -93,10 +93,7 @@ def check_shape(frame: Frame) -> None:
     assert kind in SHAPES, f"no such frame: {frame}"
     assert len(frame.payload) <= MAX_FRAME
     assert compact(frame) == frame.payload, f"not compact: {frame.payload!r}"
-    shape = SHAPES[kind]
-    if shape is None:
-        return
-    fields = shape.split()
+    fields = SHAPES[kind].split()
     expected = ["type"]
     for field in fields:
         name = field.removesuffix("?")
@@ -111,6 +108,11 @@ def check_shape(frame: Frame) -> None:
     if kind == "welcome":
         assert list(frame["limits"]) == LIMITS
         assert re.fullmatch(r"chatroom/\d+\.\d+\.\d+\S*", frame["server"])
+    elif kind == "op":
+        assert ("text" in frame) != ("bans" in frame and "more" in frame)
+        for ban in frame.get("bans", ()):
+            what = "nick" if "nick" in ban else "address"
+            assert list(ban) == [what, "until", "by", "reason"]
     elif kind == "rooms":
         assert all(list(entry) == ["room", "count"] for entry in frame["rooms"])
 
@@ -124,6 +126,7 @@ class Peer:
         *,
         rcvbuf: int | None = None,
         tls: ssl.SSLContext | None = None,
+        source: str | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
@@ -131,6 +134,8 @@ class Peer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         try:
             self.sock.settimeout(PATIENCE)
+            if source is not None:
+                self.sock.bind((source, 0))
             self.sock.connect(address)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.local: tuple[str, int] = self.sock.getsockname()[:2]

@@ -179,9 +179,11 @@ class Server:
         rcvbuf: int | None = None,
         listener: int = 0,
         tls: ssl.SSLContext | None = None,
+        source: str | None = None,
     ) -> Peer:
-        """Connect, and say nothing yet."""
-        peer = Peer(self.addresses[listener], rcvbuf=rcvbuf, tls=tls)
+        """Connect, from the address *source*, and say nothing yet."""
+        where = self.addresses[listener]
+        peer = Peer(where, rcvbuf=rcvbuf, tls=tls, source=source)
         self.peers.append(peer)
         return peer
 

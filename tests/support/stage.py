@@ -185,13 +185,13 @@ class Stage:
                 self._tell_room(room, news)
             case Tell(peer, news):
                 self._tell(peer, news)
-            case Enter(peer, room, count):
+            case Enter(peer, room, count, topic):
                 self._check_here(peer)
                 assert self.hears.get(peer, room) is room, "one is in one room"
                 self.hears[peer] = room
                 self._position[peer] = room.log.last_id
                 known = "room", room.name, room.log.last_id, count
-                self.heard[peer].append(known)
+                self.heard[peer].append((*known, topic) if topic else known)
             case Exit(peer, _):
                 self._check_here(peer, last_word=True)
                 del self.hears[peer]
@@ -204,8 +204,7 @@ class Stage:
                 ids = tuple(range(first, first + len(page)))
                 self.heard[peer].append(("history", room.name, ids, more))
             case Record(peer, do, target):
-                assert peer.session is not None
-                assert peer.session.operator is not None, "no operator did that"
+                assert peer.session is not None, "it has never been here"
                 self.records.append((do, target))
             case Close(peer):
                 self._check_here(peer, last_word=True)
