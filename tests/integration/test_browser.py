@@ -1037,13 +1037,40 @@ def test_nothing_is_cut_off_at_any_width(
     if narrow:
         ann.page.click("#members-button")
         ann.page.wait("document.activeElement.closest('#members')")
+        side = "document.getElementById('members-panel').getBoundingClientRect()"
+        ann.page.wait(f"{side}.left > 0 && {side}.right === {width}")
         ann.page.press("ArrowDown")
         ann.page.press("Enter")
+        ann.page.wait(f"{side}.left >= {width}")
     else:
         ann.page.click(f"#members [data-nick={bob.nick}]")
     ann.page.wait("document.getElementById('text').value.startsWith('/msg ')")
     ann.page.press("Escape")
     assert ann.page.value("document.activeElement.id") == "text"
+
+
+def test_a_touch_beside_a_drawer_closes_it_and_does_nothing_else(
+    visit: Visit, room: str
+) -> None:
+    ann = visit("ann", room, width=360, height=640)
+    ann.page.prefer(reduced_motion="reduce")  # Else it is in the way while it goes.
+    ann.page.type("not sent")
+    ann.page.click("#rooms-button")
+    ann.page.wait("document.activeElement.closest('#rooms')")
+    assert ann.page.shows("#rooms-panel:popover-open")
+    ann.page.click("#send")
+    ann.page.wait("!document.querySelector(':popover-open')")
+    ann.page.wait("document.getElementById('text').value === 'not sent'")
+    ann.page.press("Escape")
+    for way in ("Escape", "#rooms-panel .close", "#rooms a"):
+        ann.page.click("#rooms-button")
+        ann.page.wait("document.activeElement.closest('#rooms')")
+        if way == "Escape":
+            ann.page.press(way)
+        else:
+            ann.page.click(way)
+        ann.page.wait("!document.querySelector(':popover-open')")
+        ann.page.wait("document.activeElement.id === 'text'")
 
 
 def test_a_screen_reader_hears_what_is_new_and_not_what_is_scrolled(

@@ -1064,17 +1064,15 @@ class Face {
 		on("down", "click", () => this.log.follow())
 		on("banner-button", "click", () => this.#again())
 		on("warning-button", "click", () => this.#understood())
-		on("ended-close", "click", () => $("ended").close())
 		on("operator-close", "click", () => $("operator").close())
 		on("operator-form", "submit", () => this.#showKey())
 		on("operator", "close", () => { $("key").value = "" })
 		on("ended-again", "click", () => this.#again())
-		on("scrim", "click", () => this.#shut())
 		for (const which of ["rooms", "members"]) {
-			on(`${which}-button`, "click", () => this.open(which))
+			on(`${which}-panel`, "toggle", ({ newState }) => newState === "open" && this.#look(which))
 			on(which, "keydown", (event) => roam(event, $(which)))
 		}
-		on(document, "click", ({ target }) => this.#clicked(target.closest("button, #rooms a")?.dataset ?? {}))
+		on(document, "click", ({ target }) => this.#clicked(target.closest("a, button")))
 		on(document, "keydown", ({ key }) => key === "Escape" && this.#escape())
 		on(document, "visibilitychange", () => this.log.draw())
 		on(window, "focus", () => this.log.draw())
@@ -1111,8 +1109,7 @@ class Face {
 
 	ended(reason, text) {
 		if (!this.chat.room) return this.ask(text)
-		const [title, again] = ENDS[reason] ?? ["You were disconnected", "Join again"]
-		this.#shut()
+		const [title, again = "Join again"] = ENDS[reason] ?? ["You were disconnected"]
 		this.hint("")
 		this.#understood()
 		this.standing(title)
@@ -1264,9 +1261,8 @@ class Face {
 		const here = this.chat.room.name
 		if (found.every(({ room }) => room !== here)) found.push({ room: here, count: this.chat.count })
 		fill($("rooms"), found.map(({ room, count }) => {
-			const link = make("a", "", make("span", "where", `#${room}`), make("span", "count", count.toLocaleString()))
+			const link = make("a", "", `#${room}`, make("span", "count", count.toLocaleString()))
 			link.href = `#${room}`
-			link.dataset.close = "rooms"
 			if (room === here) link.ariaCurrent = "page"
 			return link
 		}))
@@ -1294,35 +1290,32 @@ class Face {
 		if (key) this.chat.order({ do: "login", key })
 	}
 
+	// Go to a list, which may be in its drawer.
 	open(which) {
-		this.#shut()
-		$(`${which}-panel`).classList.add("open")
-		$(`${which}-button`).ariaExpanded = "true"
-		$("scrim").hidden = !$(`${which}-button`).offsetParent
+		if ($(`${which}-button`).offsetParent) $(`${which}-panel`).togglePopover(true)
+		else this.#look(which)
+	}
+
+	#look(which) {
 		this.chat.askRooms()
 		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
 		first.focus()
 	}
 
 	#shut() {
-		for (const which of ["rooms", "members"]) {
-			const panel = $(`${which}-panel`)
-			const inside = panel.classList.contains("open") && panel.contains(document.activeElement)
-			panel.classList.remove("open")
-			$(`${which}-button`).ariaExpanded = "false"
-			if (inside) $("text").focus()
-		}
-		$("scrim").hidden = true
+		const open = document.querySelector(":popover-open")
+		open?.hidePopover()
+		if (open) $("text").focus()
 	}
 
-	#clicked({ to, nick, close }) {
+	#clicked(chosen) {
+		if (chosen?.matches(".close, .names *")) this.#shut()
+		const { to, nick } = chosen?.dataset ?? {}
 		if (to) $(to).focus()
-		if (close || nick) this.#shut()
 		if (nick && this.chat.state !== "out") this.#fill(`/msg ${nick} ${$("text").value.replace(/^\/msg \S+ ?/, "")}`)
 	}
 
 	#escape() {
-		this.#shut()
 		this.hint("")
 		if (!$("ended").open && !$("app").hidden) $("text").focus()
 	}
@@ -1387,10 +1380,10 @@ class Face {
 }
 
 const ENDS = {
-	leave: ["Good-bye", "Join again"],
+	leave: ["Good-bye"],
 	replaced: ["You go on in another window", "Take it back"],
-	shouting: ["Disconnected for shouting", "Join again"],
-	operator: ["Disconnected by an operator", "Join again"],
+	shouting: ["Disconnected for shouting"],
+	operator: ["Disconnected by an operator"],
 	banned: ["You are banned", "Try again"],
 }
 
