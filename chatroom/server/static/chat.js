@@ -28,20 +28,20 @@ export function isShout(text, letters = 1) {
 	return (text.match(/\p{Uppercase}/gu) ?? []).length >= Math.max(1, letters)
 }
 
-export function nickKey(nick) {
+function nickKey(nick) {
 	const folded = nick.normalize("NFKC").toUpperCase().toLowerCase()
 	return folded.replaceAll("ς", "σ").normalize("NFKC")
 }
 
 // Whether `text` has `nick` in it as a word of its own.
-export function names(text, nick) {
+function names(text, nick) {
 	const key = nickKey(nick).replaceAll(".", "\\.")
 	const word = "[\\p{L}\\p{M}\\p{N}_]"
 	return new RegExp(`(?<!${word}|${word}[-.])${key}(?!${word}|[-.]${word})`, "u").test(nickKey(text))
 }
 
 // `text` in pieces, `{text}` or `{text, url}`.
-export function pieces(text) {
+function pieces(text) {
 	const found = []
 	let done = 0
 	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
@@ -62,7 +62,7 @@ function withoutTail(link) {
 	return link
 }
 
-export function hueOf(nick) {
+function hueOf(nick) {
 	let hash = 2166136261
 	for (const char of nickKey(nick)) hash = Math.imul(hash ^ char.codePointAt(0), 16777619)
 	return ((hash >>> 8) % 24) * 15
@@ -206,7 +206,7 @@ const notice = (text) => entry("notice", { text })
 
 // A log with numbers: who comes back asks, page by page, for what stands after the last
 // one seen; what is said meanwhile is left to the pages.  Returned is what to show.
-export class Room {
+class Room {
 	entries = []
 	log = "" // Whose numbers these are:
 	lastId = 0 // The newest message seen, or known to be gone.
@@ -214,8 +214,7 @@ export class Room {
 	older = false // Whether there may be more before it.
 	catchingUp = false
 	torn = false // Whether something that was missed is gone.
-	asked = false // Whether a page of what was missed is on its way.
-	askedOlder = false
+	asked = false // Whether a page is on its way.
 	#target = 0
 
 	constructor(name) {
@@ -223,7 +222,7 @@ export class Room {
 	}
 
 	arrive(frame, back) {
-		this.asked = this.askedOlder = false
+		this.asked = false
 		const behind = frame.last_id - this.lastId
 		const near = frame.log === this.log && behind >= 0 && behind <= FAR_BEHIND
 		return this.log && (back || near) ? this.#resume(frame) : this.#begin(frame)
@@ -256,11 +255,13 @@ export class Room {
 		return told
 	}
 
-	// What asks for what was missed, if it is time.
-	question() {
-		if (!this.catchingUp || this.asked) return null
-		this.asked = true
-		return { type: "history", after: this.lastId, limit: PAGE }
+	// What asks for what was missed, and for what was before; `null` where nothing does.
+	get question() {
+		return this.catchingUp ? { type: "history", after: this.lastId, limit: PAGE } : null
+	}
+
+	get olderQuestion() {
+		return this.older && !this.catchingUp ? { type: "history", before: this.first, limit: OLDER } : null
 	}
 
 	live(frame) {
@@ -274,7 +275,6 @@ export class Room {
 	}
 
 	missed(page) {
-		this.asked = false
 		const found = []
 		for (const message of page.messages.filter(({ id }) => id > this.lastId)) {
 			found.push(...this.#skipTo(message.id - 1), message)
@@ -293,14 +293,7 @@ export class Room {
 		return [notice(`${amount(gone, "message")} that you missed: gone from the server.`)]
 	}
 
-	olderQuestion() {
-		if (!this.older || this.askedOlder || this.catchingUp) return null
-		this.askedOlder = true
-		return { type: "history", before: this.first, limit: OLDER }
-	}
-
 	before(page) {
-		this.askedOlder = false
 		if (page.log !== this.log) return []
 		const found = page.messages.filter(({ id }) => id < this.first)
 		this.first = found[0]?.id ?? this.first
@@ -323,17 +316,16 @@ export class Room {
 // Waits double up to a limit, and each is shaken after that.
 export class Backoff {
 	#base = 0
-	#chance
 
 	constructor(chance = Math.random) {
-		this.#chance = chance
+		this.chance = chance
 	}
 
 	next() {
 		const first = !this.#base
 		this.#base = Math.min(2 * this.#base || 0.5, 30)
 		// All lose a server in one moment: spread over the whole of the first wait.
-		return this.#base * (first ? 2 * this.#chance() : 0.75 + 0.5 * this.#chance())
+		return this.#base * (first ? 2 * this.chance() : 0.75 + 0.5 * this.chance())
 	}
 
 	reset() {
@@ -448,11 +440,11 @@ class Chat {
 	}
 
 	leave() {
-		const end = () => this.#end("leave", "You have left.")
-		if (this.state !== "in") return end()
+		const { state } = this
 		this.state = "leaving"
+		if (state !== "in") return this.lost()
 		this.#line.send({ type: "leave" })
-		this.#later(PATIENCE, end)
+		this.#later(PATIENCE, () => this.lost())
 	}
 
 	askRooms(after, found = []) {
@@ -465,14 +457,23 @@ class Chat {
 	}
 
 	askOlder() {
+		if (this.#settled) this.#askHistory(this.room.olderQuestion, (page) => {
+			const found = this.room.before(page).map((one) => this.#entryOf(one))
+			this.room.entries.unshift(...found)
+			this.face.prepended(found.length)
+		})
+	}
+
+	// One page at a time; where it cannot be had, it is asked for later.
+	#askHistory(question, take) {
 		const { room } = this
-		const question = this.#settled && room.olderQuestion()
-		if (!question) return
+		if (!question || room.asked) return
+		room.asked = true
 		this.#ask("history", question, (page) => {
-			if (page?.room !== room.name) return this.#later(PATIENCE, () => { room.askedOlder = false })
-			const found = room.before(page).map((one) => this.#entryOf(one))
-			room.entries.unshift(...found)
-			if (room === this.room) this.face.prepended(found.length)
+			const mine = page?.room === room.name
+			room.asked = !mine
+			if (!mine) this.#later(PATIENCE, () => { room.asked = false; this.#pump() })
+			else if (room === this.room) take(page)
 		})
 	}
 
@@ -501,14 +502,13 @@ class Chat {
 
 	connected() {
 		// The name of a guest cannot be asked for, and comes with the session.
-		this.#hello(this.token && isGuest(this.nick) ? undefined : this.nick)
+		this.#hello(this.token && isGuest(this.nick) ? "" : this.nick)
 	}
 
 	#hello(nick) {
 		const room = (this.state === "returning" && this.room?.name) || this.wanted
-		const frame = { type: "hello", version: 1, nick, room, password: this.password, session: this.token }
-		for (const name of ["nick", "password", "session"]) if (!frame[name]) delete frame[name]
-		this.#line.send(frame)
+		const [password, session] = [this.password || undefined, this.token || undefined]
+		this.#line.send({ type: "hello", version: 1, nick: nick || undefined, room, password, session })
 	}
 
 	lost(why = "The connection is lost") {
@@ -620,19 +620,12 @@ class Chat {
 
 	#pump() {
 		if (!this.#joined || this.#arriving) return
-		const { room } = this
-		const question = room.question()
-		if (question) this.#ask("history", question, (page) => this.#missed(room, page))
+		this.#askHistory(this.room.question, (page) => this.#missed(page))
 		if (this.#settled) this.outbox.flush((frame) => this.#line.send(frame))
 	}
 
-	#missed(room, page) {
-		if (room !== this.room) return
-		if (page?.room !== room.name) {
-			this.#later(PATIENCE, () => { room.asked = false; this.#pump() })
-			return
-		}
-		const found = room.missed(page)
+	#missed(page) {
+		const found = this.room.missed(page)
 		for (const { from, ref } of found) if (this.#mine.has(from)) this.outbox.found(ref)
 		this.show(found)
 		this.#settle()
@@ -657,6 +650,10 @@ class Chat {
 
 	told(text) {
 		this.show([notice(text)])
+	}
+
+	alarm(title, text) {
+		this.show([entry("alarm", { title, text })])
 	}
 
 	#entryOf(one) {
@@ -685,13 +682,13 @@ class Chat {
 	on_warning({ strikes, ref, text }) {
 		this.strikes = strikes
 		this.outbox.answered(ref)
-		this.show([entry("alarm", { title: "Warning", text })])
+		this.alarm("Warning", text)
 		this.face.warned(text)
 	}
 
 	on_kick({ reason, text }) {
 		if (["idle", "shutdown"].includes(reason)) return this.lost(text)
-		if (reason !== "leave" && this.room) this.show([entry("alarm", { title: "Disconnected", text })])
+		if (reason !== "leave" && this.room) this.alarm("Disconnected", text)
 		this.#end(reason, text)
 	}
 
@@ -801,11 +798,36 @@ function show(id, text) {
 	$(id).hidden = !text
 }
 
+// `act`, once for all calls of a moment.  A hidden page gets no frames, and must not fall
+// behind.
+function soon(act) {
+	let due = false
+	const go = () => {
+		due = false
+		act()
+	}
+	return () => {
+		if (due) return
+		due = true
+		if (document.hidden) setTimeout(go, 50)
+		else requestAnimationFrame(go)
+	}
+}
+
+// Have these rows in a list, and leave alone what is there: it may be under a finger.
+function place(list, rows) {
+	for (const row of [...list.children].filter((row) => !rows.includes(row))) {
+		if (row.contains(document.activeElement)) list.parentElement.focus({ preventScroll: true })
+		row.remove()
+	}
+	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
+}
+
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
 const CALENDAR = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" })
 
 // The day of a time, "" for one that no calendar has.
-const dayOf = (at) => (Number.isFinite(new Date(at).getTime()) ? new Date(at).toDateString() : "")
+const dayOf = (at) => (isNaN(new Date(at)) ? "" : new Date(at).toDateString())
 
 function banText(ban) {
 	const end = new Date(ban.until).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
@@ -847,8 +869,8 @@ function goesOn(one, before) {
 // The row of an entry, which stands below the entry `before`.
 function rowOf(one, before) {
 	const on = goesOn(one, before)
-	const marks = [one.kind, on && "on", one.own && "own", one.mention && "mention"].filter(Boolean)
-	const row = make("li", `item ${marks.join(" ")}`)
+	const marks = ["item", one.kind, on && "on", one.own && "own", one.mention && "mention"]
+	const row = make("li", marks.filter(Boolean).join(" "))
 	if (dayOf(one.at) && dayOf(one.at) !== dayOf(before?.at)) row.append(make("div", "day", CALENDAR.format(one.at)))
 	row.append(make("div", "body", ...BODIES[one.kind](one, on)))
 	return row
@@ -858,25 +880,24 @@ function saying(one, ...head) {
 	return [discOf(one.from), make("div", "name", ...head, timeOf(one)), textOf(one.text)]
 }
 
-function whisper(one) {
-	if (one.own) return saying(one, "you whisper to", nickOf(one.to))
-	return saying(one, nickOf(one.from), "whispers to you")
-}
-
-function presence({ who }) {
-	const parts = Object.entries(who).map(([how, nicks]) => {
-		const more = nicks.length > 4 ? [`${nicks.length - 3} more`] : []
-		return `${[...nicks.slice(0, 4 - more.length), ...more].join(", ")} ${how}`
-	})
-	return make("p", "text", parts.join("; "))
-}
-
+// What is inside of a row.
 const BODIES = {
-	message: (one, on) => (on ? [timeOf(one), textOf(one.text)] : saying(one, nickOf(one.from), ...(one.own ? [make("span", "you", "you")] : []))),
-	whisper: (one) => whisper(one),
-	notice: (one) => [make("p", "text", one.text)],
-	presence: (one) => [presence(one)],
-	alarm: (one) => [make("div", "name", make("strong", "", one.title), timeOf(one)), make("p", "text", one.text)],
+	message(one, on) {
+		if (on) return [timeOf(one), textOf(one.text)]
+		return saying(one, nickOf(one.from), ...(one.own ? [make("span", "you", "you")] : []))
+	},
+	whisper(one) {
+		return one.own ? saying(one, "you whisper to", nickOf(one.to)) : saying(one, nickOf(one.from), "whispers to you")
+	},
+	notice: ({ text }) => [make("p", "text", text)],
+	presence({ who }) {
+		const parts = Object.entries(who).map(([how, nicks]) => {
+			const more = nicks.length > 4 ? [`${nicks.length - 3} more`] : []
+			return `${[...nicks.slice(0, 4 - more.length), ...more].join(", ")} ${how}`
+		})
+		return BODIES.notice({ text: parts.join("; ") })
+	},
+	alarm: (one) => [make("div", "name", make("strong", "", one.title), timeOf(one)), ...BODIES.notice(one)],
 }
 
 // --- the log
@@ -889,9 +910,9 @@ const heightOf = (one) => one.height || GUESS
 // what the reader looks at stays in its place.
 class LogView {
 	stuck = true // Whether it follows what is said.
+	draw = soon(() => { this.#draw(); this.drawn() })
 	#entries = []
-	#rows = new Map() // Entry -> its row, for those drawn.
-	#due = false
+	#rows = new Map() // Entry -> its row, for those drawn, in their order.
 	#top = 0
 	#width = 0
 
@@ -904,7 +925,7 @@ class LogView {
 	// The array stays the caller's, who calls `draw` for what is new in it.
 	open(entries) {
 		if (entries === this.#entries) return
-		this.#rows.forEach((row, one) => this.#remove(one, row))
+		this.#rows.clear()
 		this.#entries = entries
 		this.follow()
 	}
@@ -914,29 +935,9 @@ class LogView {
 		this.draw()
 	}
 
-	// Draw soon; a hidden page gets no frames, and must not fall behind.
-	draw() {
-		if (this.#due) return
-		this.#due = true
-		const act = () => {
-			this.#due = false
-			this.#draw()
-			this.drawn()
-		}
-		if (document.hidden) setTimeout(act, 50)
-		else requestAnimationFrame(act)
-	}
-
 	changed(one) {
-		const row = this.#rows.get(one)
-		if (row) this.#remove(one, row)
-		this.draw()
-	}
-
-	#remove(one, row) {
-		if (row.contains(document.activeElement)) this.scroller.focus({ preventScroll: true })
-		row.remove()
 		this.#rows.delete(one)
+		this.draw()
 	}
 
 	#scrolled() {
@@ -963,12 +964,10 @@ class LogView {
 	// What is topmost in sight, and where: by its row, for more may stand before it by now.
 	#topmost() {
 		const { top, bottom } = boxOf(this.scroller)
-		let best = null
 		for (const [one, row] of this.#rows) {
 			const box = boxOf(row)
-			if (box.bottom > top && box.top < bottom && !(best?.y < box.top - top)) best = { one, y: box.top - top }
+			if (box.bottom > top && box.top < bottom) return { one, y: box.top - top }
 		}
-		if (best) return best
 		let y = -this.scroller.scrollTop
 		const one = this.#entries.find((each) => (y += heightOf(each)) > 0)
 		return one && { one, y: y - heightOf(one) }
@@ -976,17 +975,18 @@ class LogView {
 
 	// Return whether heights are other than thought.
 	#drawOnce(anchor) {
-		const { from, to, above, below } = this.#sight(anchor)
-		this.#fill(from, to)
-		this.list.style.paddingTop = `${above}px`
-		this.list.style.paddingBottom = `${below}px`
+		const { scroller, list } = this
+		const { above, before, seen, below } = this.#sight(anchor)
+		this.#rows = new Map(seen.map((one, at) => [one, this.#rows.get(one) ?? rowOf(one, seen[at - 1] ?? before)]))
+		place(list, [...this.#rows.values()])
+		list.style.paddingTop = `${above}px`
+		list.style.paddingBottom = `${below}px`
 		let wrong = false
 		for (const [one, row] of this.#rows) {
 			const { height } = boxOf(row)
 			wrong ||= Math.abs(height - heightOf(one)) > 0.5
 			one.height = height
 		}
-		const { scroller } = this
 		const top = anchor ? this.#topOf(anchor.one) - anchor.y : scroller.scrollHeight
 		if (Math.abs(scroller.scrollTop - top) > 1) scroller.scrollTop = top
 		this.#top = scroller.scrollTop
@@ -1002,31 +1002,20 @@ class LogView {
 		return y
 	}
 
+	// The entries in sight or nearly so, the one before them, and the heights of all others.
 	#sight(anchor) {
-		const entries = this.#entries
-		const total = this.#topOf(null)
 		const view = this.scroller.clientHeight
-		const top = anchor ? this.#topOf(anchor.one) - anchor.y : total - view
-		let y = 0, from = 0
-		for (; from < entries.length && y + heightOf(entries[from]) < top - MARGIN; from++) y += heightOf(entries[from])
-		const above = y
-		let to = from
-		for (; to < entries.length && y < top + view + MARGIN; to++) y += heightOf(entries[to])
-		return { from, to, above, below: total - y }
-	}
-
-	#fill(from, to) {
-		const wanted = new Set(this.#entries.slice(from, to))
-		this.#rows.forEach((row, one) => wanted.has(one) || this.#remove(one, row))
-		let next = this.list.firstChild
-		let before = this.#entries[from - 1]
-		for (const one of wanted) {
-			const row = this.#rows.get(one) ?? rowOf(one, before)
-			if (row === next) next = next.nextSibling
-			else this.list.insertBefore(row, next)
-			this.#rows.set(one, row)
-			before = one
+		const top = anchor ? this.#topOf(anchor.one) - anchor.y : this.#topOf(null) - view
+		const seen = []
+		let above = 0, below = 0, y = 0, before
+		for (const one of this.#entries) {
+			const height = heightOf(one)
+			if (y >= top + view + MARGIN) below += height
+			else if (y + height >= top - MARGIN) seen.push(one)
+			else [above, before] = [above + height, one]
+			y += height
 		}
+		return { above, before, seen, below }
 	}
 }
 
@@ -1035,7 +1024,6 @@ class LogView {
 class Face {
 	#unread = 0
 	#hinted = "" // What the hint was about.
-	#due = false
 	#seconds = 0
 
 	constructor() {
@@ -1174,7 +1162,7 @@ class Face {
 
 	appended(entries) {
 		const said = entries.filter(({ text, from, own }) => text && from && !own)
-		if (this.#away || !this.log.stuck) this.#unread += said.length
+		if (!document.hasFocus() || !this.log.stuck) this.#unread += said.length
 		entries.forEach((one) => this.#speak(one))
 		if (this.log.stuck) this.chat.room.trim()
 		this.#title()
@@ -1182,19 +1170,13 @@ class Face {
 	}
 
 	prepended(number) {
-		const below = this.chat.room.entries[number]
-		if (below) this.log.changed(below) // It may stand under a name now that is above.
-		this.log.draw()
-	}
-
-	get #away() {
-		return !document.hasFocus()
+		this.log.changed(this.chat.room.entries[number]) // It may stand under a name now that is above.
 	}
 
 	#drawn() {
 		const { log, chat } = this
 		if (!chat.room) return
-		if (log.stuck && !this.#away) this.#unread = 0
+		if (log.stuck && document.hasFocus()) this.#unread = 0
 		this.#title()
 		$("down").hidden = log.stuck
 		$("down").textContent = this.#unread ? `${amount(this.#unread, "new message")} ↓` : "To the newest ↓"
@@ -1215,7 +1197,7 @@ class Face {
 			return make("li", state, make("p", "text", to ? `to ${to}: ` : "", text), make("span", "state", state))
 		})
 		$("pending").replaceChildren(...rows)
-		if (this.log?.stuck) this.log.draw()
+		this.log.draw()
 	}
 
 	warned(text) {
@@ -1231,19 +1213,13 @@ class Face {
 	}
 
 	notSaid({ to, text }, why) {
-		this.chat.show([entry("alarm", { title: "Not said", text: why })])
+		this.chat.alarm("Not said", why)
 		this.pending()
 		if (!$("text").value) this.#fill(to ? `/msg ${to} ${text}` : text.replace(/^\//, "//"))
 		this.hint(why)
 	}
 
-	members() {
-		if (this.#due) return
-		this.#due = true
-		setTimeout(() => { this.#due = false; this.#drawMembers() }, 30)
-	}
-
-	#drawMembers() {
+	members = soon(() => {
 		const { members, count, nick } = this.chat
 		const number = count.toLocaleString()
 		for (const one of document.querySelectorAll("#count, [aria-current] .count")) one.textContent = number
@@ -1255,7 +1231,7 @@ class Face {
 			if (name === nick) button.append(make("span", "you", "you"))
 			return button
 		}))
-	}
+	})
 
 	rooms(found) {
 		const here = this.chat.room.name
@@ -1356,26 +1332,24 @@ class Face {
 
 	#submit() {
 		const line = $("text").value
-		if (!line.trim() || this.chat.state === "out" || this.#holdsBack(line)) return
+		if (!line.trim() || this.chat.state === "out") return
+		const why = this.#objection(line)
+		if (why) return this.hint(why)
 		this.#fill("")
 		this.log.follow()
 		run(this, line)
 	}
 
-	// Tell before it is sent what would not be heard; a shout goes out the second time.
-	#holdsBack(line) {
+	// Why a line is not sent, as nobody would hear it; a shout goes out the second time.
+	#objection(line) {
 		const { limits, strikes, outbox } = this.chat
 		const text = spoken(line)
 		const over = [...text].length - (limits.text ?? 4000)
-		if (over > 0) {
-			this.hint(`That is too long, by ${amount(over, "character")}.`)
-			return true
-		}
-		if (!this.chat.isShout(text) || (line === this.#hinted && !$("hint").hidden)) return false
+		if (over > 0) return `That is too long, by ${amount(over, "character")}.`
+		if (!this.chat.isShout(text) || (line === this.#hinted && !$("hint").hidden)) return ""
 		const strike = strikes + outbox.items.filter(({ shout }) => shout).length + 1
 		const what = strike < limits.strikes ? "a warning" : "and you would be disconnected"
-		this.hint(`All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`)
-		return true
+		return `All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`
 	}
 }
 
@@ -1396,13 +1370,10 @@ function on(target, type, act) {
 
 const choices = (list) => [...list.querySelectorAll("a, button")]
 
-// Fill a list, and leave alone what is there: it may be under a finger.  One of it is in
-// the order of Tab, arrows reach the others.
+// Fill a list.  One of it is in the order of Tab, arrows reach the others.
 function fill(list, all) {
 	const old = new Map([...list.children].map((row) => [row.key, row]))
-	const rows = all.map((one) => old.get(one.outerHTML) ?? Object.assign(make("li", "", one), { key: one.outerHTML }))
-	for (const row of old.values()) if (!rows.includes(row)) row.remove()
-	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
+	place(list, all.map((one) => old.get(one.outerHTML) ?? Object.assign(make("li", "", one), { key: one.outerHTML })))
 	choices(list).forEach((one, index) => { one.tabIndex = index ? -1 : 0 })
 }
 
@@ -1419,21 +1390,21 @@ function roam(event, list) {
 // --- commands
 
 const TALK = {
-	help: ["", "this list", (face) => face.chat.told(helpText())],
-	msg: ["NICK TEXT", "tell one member alone", ({ chat }, rest) => chat.ask(whisperOf(/^\S+/.exec(rest)[0], spoken(`/msg ${rest}`)))],
-	r: ["TEXT", "answer who whispered last", ({ chat }, rest) => {
-		if (chat.whisperer) chat.ask(whisperOf(chat.whisperer, rest))
+	help: ["", "this list", ({ chat }) => chat.told(helpText())],
+	msg: ["NICK TEXT", "tell one member alone", ({ chat, rest, text }) => chat.ask({ type: "whisper", to: rest.split(/\s/)[0], text })],
+	r: ["TEXT", "answer who whispered last", ({ chat, text }) => {
+		if (chat.whisperer) chat.ask({ type: "whisper", to: chat.whisperer, text })
 		else chat.told("Nobody has whispered to you.")
 	}],
-	nick: ["NICK", "be called NICK", ({ chat }, rest) => chat.ask({ type: "nick", nick: rest.trim() })],
-	join: ["ROOM", "go to a room", ({ chat }, rest) => chat.join(roomOf(rest))],
-	who: ["", "who is here", (face) => face.open("members")],
-	rooms: ["", "which rooms there are", (face) => face.open("rooms")],
+	nick: ["NICK", "be called NICK", ({ chat, rest }) => chat.ask({ type: "nick", nick: rest })],
+	join: ["ROOM", "go to a room", ({ chat, rest }) => chat.join(roomOf(rest))],
+	who: ["", "who is here", ({ face }) => face.open("members")],
+	rooms: ["", "which rooms there are", ({ face }) => face.open("rooms")],
 	leave: ["", "leave; !leave does so too", ({ chat }) => chat.leave()],
 }
 
 const ORDERS = {
-	op: ["", "show your key", (face) => face.askKey("")],
+	op: ["", "show your key", ({ face }) => face.askKey("")],
 	kick: ["NICK [REASON]", "disconnect a member"],
 	ban: ["NICK|ADDRESS[/BITS] [TIME] [REASON]", "keep out, for 90s, 10m, 2h, 7d or for good"],
 	unban: ["NICK|ADDRESS[/BITS]", "let in again"],
@@ -1479,39 +1450,35 @@ export function orderOf(name, rest) {
 	return { do: name, [which]: who?.replace(/^@/, ""), seconds: unit && time * UNITS[unit], reason }
 }
 
-function order({ chat }, rest, name) {
+function order({ chat, name, rest }) {
 	const fields = orderOf(name, rest)
 	return fields && chat.order(fields)
 }
 
-function topic({ chat }, rest) {
-	const text = rest.trim()
-	if (text) chat.order({ do: "topic", topic: text === "-" ? "" : text })
+function topic({ chat, rest }) {
+	if (rest) chat.order({ do: "topic", topic: rest === "-" ? "" : rest })
 	else chat.told(chat.topic ? `The topic: ${chat.topic}` : "There is no topic.")
 }
 
-const whisperOf = (to, text) => ({ type: "whisper", to, text })
-const parts = (line) => /^\/(\S*)\s?([^]*)$/.exec(line).slice(1)
 const isCommand = (line) => /^\/(?!\/)/.test(line)
 
 // The text that a line says to anybody, "" where it says none.
 function spoken(line) {
 	if (!isCommand(line)) return line.replace(/^\//, "")
-	const [name, rest] = parts(line)
-	if (name === "msg") return /^\S+\s([^]*)$/.exec(rest)?.[1] ?? ""
-	return name === "r" ? rest : ""
+	return /^\/(?:r|msg\s+\S+)\s([^]*)/.exec(line)?.[1] ?? ""
 }
 
 function run(face, line) {
 	const { chat } = face
-	if (!isCommand(line)) return chat.ask({ type: "say", text: spoken(line) })
-	const [name, rest] = parts(line)
+	const text = spoken(line)
+	if (!isCommand(line)) return chat.ask({ type: "say", text })
+	const [, name, rest] = /^\/(\S*)\s*([^]*?)\s*$/.exec(line)
 	if (!Object.hasOwn(COMMANDS, name)) {
 		return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
 	}
 	const [usage, , act = order] = COMMANDS[name]
-	const lacks = usage.endsWith("TEXT") ? !spoken(line).trim() : /^\w/.test(usage) && !rest.trim()
-	if (lacks || act(face, rest, name) === null) chat.told(`Write it so: /${name} ${usage}`.trim())
+	const lacks = usage.endsWith("TEXT") ? !text.trim() : /^\w/.test(usage) && !rest
+	if (lacks || act({ face, chat, name, rest, text }) === null) chat.told(`Write it so: /${name} ${usage}`.trim())
 }
 
 new Face()
