@@ -255,7 +255,7 @@ def test_whispers_go_both_ways(visit: Visit, server: Server, room: str) -> None:
     ann = visit("ann", room)
     eve = visit("eve", room)
     ann.see(eve.nick, "#members")
-    ann.page.click(f"#members [data-nick={bob.nick}]")
+    ann.page.click(f"#members [value={bob.nick}]")
     ann.page.type("psst")
     ann.page.press("Enter")
     whisper = bob.expect("whisper", skip=("joined",), text="psst")
@@ -299,7 +299,7 @@ def test_a_shout_is_told_before_and_then_warned_and_kicked(
     ann.see("strike 1 of 2, a warning", "#hint")
     bob.expect_nothing()
     ann.page.type("x")
-    ann.page.wait("document.getElementById('hint').hidden")
+    ann.page.wait("!document.getElementById('hint').checkVisibility()")
     ann.page.press("Enter")
     assert next_say(bob)["text"] == "HELLO?x"
     ann.say("HELLO?")
@@ -1043,7 +1043,7 @@ def test_nothing_is_cut_off_at_any_width(
         ann.page.press("Enter")
         ann.page.wait(f"{side}.left >= {width}")
     else:
-        ann.page.click(f"#members [data-nick={bob.nick}]")
+        ann.page.click(f"#members [value={bob.nick}]")
     ann.page.wait("document.getElementById('text').value.startsWith('/msg ')")
     ann.page.press("Escape")
     assert ann.page.value("document.activeElement.id") == "text"

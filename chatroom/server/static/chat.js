@@ -16,6 +16,10 @@ const ALIASES = 4 // Names tried where ours is taken; five hellos are allowed.
 const NAMED = 500 // With more members they are not named.
 const TOGETHER = 300000 // Milliseconds that sayings stand under one name for.
 
+// How far a connection has come: welcome was said, the first `room` is here, and nothing
+// from before is in doubt any more.
+const [OUT, GREETED, ARRIVED, SETTLED] = [0, 1, 2, 3]
+
 const NICK_ERRORS = ["nick-taken", "nick-invalid"]
 const ROOM_ERRORS = ["full", "room-invalid"]
 const PASSING = ["nick-taken", "full", "timeout", "internal"]
@@ -40,19 +44,6 @@ function names(text, nick) {
 	return new RegExp(`(?<!${word}|${word}[-.])${key}(?!${word}|[-.]${word})`, "u").test(nickKey(text))
 }
 
-// `text` in pieces, `{text}` or `{text, url}`.
-function pieces(text) {
-	const found = []
-	let done = 0
-	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
-		const link = withoutTail(match)
-		if (!URL.canParse(link)) continue
-		found.push({ text: text.slice(done, index) }, { text: link, url: new URL(link).href })
-		done = index + link.length
-	}
-	return [...found, { text: text.slice(done) }].filter((piece) => piece.text)
-}
-
 // A link without the punctuation of the sentence that it ends.
 function withoutTail(link) {
 	const count = (char) => link.split(char).length
@@ -63,23 +54,22 @@ function withoutTail(link) {
 }
 
 function hueOf(nick) {
-	let hash = 2166136261
-	for (const char of nickKey(nick)) hash = Math.imul(hash ^ char.codePointAt(0), 16777619)
-	return ((hash >>> 8) % 24) * 15
+	let hash = 0
+	for (const char of nickKey(nick)) hash = (hash * 31 + char.codePointAt(0)) % 9973
+	return (hash % 24) * 15
 }
 
 const isGuest = (nick) => /^guest-\d+$/.test(nickKey(nick))
-const isRoom = (name) => /^[a-z0-9][a-z0-9_-]{0,31}$/.test(name)
 const roomOf = (text) => text.trim().replace(/^#/, "")
 const targetOf = ({ nick, address }) => nick ?? address
 const amount = (number, thing) => `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`
 
 // What the browser keeps for us; some let nobody keep anything.
-function recall(area, name) {
+function recall(name, area = "sessionStorage") {
 	try { return window[area].getItem(name) ?? "" } catch { return "" }
 }
 
-function keep(area, name, value) {
+function keep(name, value, area = "sessionStorage") {
 	try { window[area].setItem(name, value) } catch { /* It is forgotten, then. */ }
 }
 
@@ -99,9 +89,9 @@ export class Outbox {
 	}
 
 	flush(send) {
-		for (const item of this.items.filter(({ sent }) => !sent)) {
+		for (const item of this.items) {
+			if (!item.sent) send(item.frame)
 			item.sent = true
-			send(item.frame)
 		}
 	}
 
@@ -176,11 +166,6 @@ export class Questions {
 		this.#open.push({ kind, take, order })
 	}
 
-	asks(kind) {
-		return this.#open.some((one) => one.kind === kind)
-	}
-
-	// Return who takes the answer to the first of one of these kinds.
 	answered(...kinds) {
 		const at = this.#open.findIndex(({ kind }) => kinds.includes(kind))
 		return at < 0 ? null : this.#open.splice(at, 1)[0].take
@@ -229,12 +214,8 @@ class Room {
 	}
 
 	#begin({ log, last_id, oldest_id }) {
-		this.entries = []
-		this.log = log
-		this.lastId = last_id
-		this.first = last_id + 1
-		this.older = oldest_id <= last_id
-		this.catchingUp = this.torn = false
+		const [lastId, first, older] = [last_id, last_id + 1, oldest_id <= last_id]
+		Object.assign(this, { entries: [], log, lastId, first, older, catchingUp: false, torn: false })
 		return []
 	}
 
@@ -327,10 +308,6 @@ export class Backoff {
 		// All lose a server in one moment: spread over the whole of the first wait.
 		return this.#base * (first ? 2 * this.chance() : 0.75 + 0.5 * this.chance())
 	}
-
-	reset() {
-		this.#base = 0
-	}
 }
 
 // One WebSocket at a time.  A server that is gone says nothing: it is asked for a word,
@@ -346,10 +323,10 @@ class Connection {
 
 	open() {
 		this.close()
-		const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/chat`)
+		const socket = new WebSocket("/chat")
 		const mine = (act) => (event) => this.#socket === socket && act(event)
 		socket.onopen = mine(() => this.user.connected())
-		socket.onclose = mine(() => this.#lost())
+		socket.onclose = mine(() => this.user.lost())
 		socket.onmessage = mine(({ data }) => {
 			this.#silent = 0
 			this.user.received(JSON.parse(data))
@@ -369,14 +346,9 @@ class Connection {
 		this.#socket = null
 	}
 
-	#lost() {
-		this.close()
-		this.user.lost()
-	}
-
 	#listen() {
 		this.#silent += 1
-		if (this.#silent > 2) this.#lost()
+		if (this.#silent > 2) this.user.lost()
 		else if (this.#silent > 1) this.send({ type: "ping" })
 	}
 }
@@ -387,22 +359,20 @@ class Connection {
 // methods `on_...` take the frames of the server.
 class Chat {
 	state = "out" // out, entering, in, returning, leaving
-	nick = recall("localStorage", "nick")
-	token = recall("sessionStorage", "session")
+	nick = recall("nick", "localStorage")
+	token = recall("session")
 	password = ""
 	wanted = "lobby"
 	room = null
-	rooms = new Map()
+	rooms = Object.create(null) // By name.
 	outbox = new Outbox()
 	limits = {}
 	strikes = 0
 	count = 0
 	topic = ""
-	members = null // By key; `null` where they are too many.
+	members = null // A set; `null` where they are too many.
 	whisperer = ""
-	#joined = false // Whether welcome was said,
-	#arriving = true // the first `room` is still to come,
-	#settled = false // and nothing from before is in doubt any more.
+	#stage = OUT
 	#mine = new Set() // What one was called while that mattered.
 	#aliases = 0
 	#questions = new Questions()
@@ -421,22 +391,17 @@ class Chat {
 
 	// Come back after a reload of the page: the tab has a session.
 	resume(room) {
-		this.#connect("returning", { nick: recall("sessionStorage", "nick"), wanted: room })
+		this.#connect("returning", { nick: recall("nick"), wanted: room })
 	}
 
 	join(room) {
 		if (this.state !== "out" && (this.room.name !== room || this.outbox.items.length)) this.ask({ type: "join", room })
 	}
 
-	// Say something, or ask for a room or a name.
 	ask(frame) {
-		this.outbox.add(frame, this.room.name, this.isShout(frame.text ?? ""))
+		this.outbox.add(frame, this.room.name, isShout(frame.text ?? "", this.limits.shout_letters))
 		this.#pump()
 		this.face.pending()
-	}
-
-	isShout(text) {
-		return isShout(text, this.limits.shout_letters)
 	}
 
 	leave() {
@@ -448,8 +413,7 @@ class Chat {
 	}
 
 	askRooms(after, found = []) {
-		if (!this.#joined || (!after && this.#questions.asks("rooms"))) return
-		this.#ask("rooms", { type: "rooms", after }, (page) => {
+		if (this.#stage) this.#ask("rooms", { type: "rooms", after }, (page) => {
 			found.push(...page.rooms)
 			if (page.more) this.askRooms(found.at(-1).room, found)
 			else this.face.rooms(found)
@@ -457,10 +421,10 @@ class Chat {
 	}
 
 	askOlder() {
-		if (this.#settled) this.#askHistory(this.room.olderQuestion, (page) => {
+		if (this.#stage === SETTLED) this.#askHistory(this.room.olderQuestion, (page) => {
 			const found = this.room.before(page).map((one) => this.#entryOf(one))
 			this.room.entries.unshift(...found)
-			this.face.prepended(found.length)
+			this.face.log.changed(this.room.entries[found.length]) // It may stand under a name now.
 		})
 	}
 
@@ -480,7 +444,7 @@ class Chat {
 	// Have something done that only operators may.  It is not kept for later: by then it
 	// could hit somebody else.  A key is kept nowhere.
 	order(fields, take = ({ text }) => this.told(text)) {
-		if (!this.#joined || this.#arriving) return this.told("There is no connection: nothing was done.")
+		if (this.#stage < ARRIVED) return this.told("There is no connection: nothing was done.")
 		const order = `/${fields.do} ${targetOf(fields) ?? ""}`.replace("/login", "/op").trim()
 		this.#ask("op", { type: "op", ...fields }, (answer) => answer && take(answer), order)
 	}
@@ -514,25 +478,20 @@ class Chat {
 	lost(why = "The connection is lost") {
 		const { state } = this
 		this.#close()
-		if (state === "leaving") this.#end("leave", "You have left.")
-		else if (state === "entering") this.#out("There is no answer from the server.")
-		else this.#comeBack(why)
+		if (state === "leaving") return this.#end("leave", "You have left.")
+		if (state === "entering") return this.face.ask("There is no answer from the server.")
+		const wait = this.#backoff.next()
+		this.state = "returning"
+		this.face.standing(why, wait)
+		this.#later(wait, () => this.again())
 	}
 
 	#close() {
 		clearTimeout(this.#timer)
 		this.#line.close()
 		this.state = "out"
-		this.#joined = this.#settled = false
-		this.#arriving = true
+		this.#stage = OUT
 		for (const order of this.#questions.lost()) this.told(`No answer came to ${order}: it may have been done, or not.`)
-	}
-
-	#comeBack(why) {
-		const wait = this.#backoff.next()
-		this.state = "returning"
-		this.face.standing(why, wait)
-		this.#later(wait, () => this.again())
 	}
 
 	again() {
@@ -544,22 +503,16 @@ class Chat {
 		this.#timer = setTimeout(act, seconds * 1000)
 	}
 
-	// Not let in: ask who one is once more.
-	#out(text, code) {
-		this.#close()
-		this.face.ask(text, code)
-	}
-
 	#end(reason, text) {
 		this.#close()
-		this.#backoff.reset()
+		this.#backoff = new Backoff()
 		if (reason !== "replaced") this.#forget()
 		this.face.ended(reason, text)
 	}
 
 	#forget() {
 		this.token = ""
-		keep("sessionStorage", "session", "")
+		keep("session", "")
 		this.outbox = new Outbox()
 		this.#mine.clear()
 		this.face.pending()
@@ -581,47 +534,45 @@ class Chat {
 		else if (back) this.told("The server no longer knows your session: this is a new one.")
 		if (back && nick !== this.nick) this.told(`You are now ${nick}.`)
 		Object.assign(this, { token: session, limits, strikes })
-		this.#joined = true
+		this.#stage = GREETED
 		this.#called(nick)
-		keep("sessionStorage", "session", session)
-		this.#backoff.reset()
+		keep("session", session)
+		this.#backoff = new Backoff()
 	}
 
 	#called(nick) {
 		this.nick = nick
 		this.#mine.add(nick)
-		keep("sessionStorage", "nick", nick)
-		if (!isGuest(nick)) keep("localStorage", "nick", nick)
+		keep("nick", nick)
+		if (!isGuest(nick)) keep("nick", nick, "localStorage")
 	}
 
 	on_room(frame) {
 		const same = this.room?.name === frame.room
-		const back = same && this.#arriving && this.state === "returning"
+		const arriving = this.#stage === GREETED
 		this.count = frame.count
 		this.topic = frame.topic ?? ""
-		if (!this.#arriving) this.outbox.done("join", ({ room }) => room === frame.room)
-		if (this.#arriving || !same) this.#come(frame, back)
+		if (arriving) this.#stage = ARRIVED
+		else this.outbox.done("join", ({ room }) => room === frame.room)
+		if (arriving || !same) this.#come(frame, same && arriving && this.state === "returning")
 		this.state = "in"
-		this.#arriving = false
 		this.face.standing("")
 		this.#settle()
 		this.askRooms()
 	}
 
 	#come(frame, back) {
-		const room = this.rooms.get(frame.room) ?? new Room(frame.room)
-		this.rooms.set(room.name, room)
-		this.room = room
-		const told = room.arrive(frame, back)
+		this.room = this.rooms[frame.room] ??= new Room(frame.room)
+		const told = this.room.arrive(frame, back)
 		this.face.entered()
 		this.show(told)
 		this.#askMembers()
 	}
 
 	#pump() {
-		if (!this.#joined || this.#arriving) return
+		if (this.#stage < ARRIVED) return
 		this.#askHistory(this.room.question, (page) => this.#missed(page))
-		if (this.#settled) this.outbox.flush((frame) => this.#line.send(frame))
+		if (this.#stage === SETTLED) this.outbox.flush((frame) => this.#line.send(frame))
 	}
 
 	#missed(page) {
@@ -633,8 +584,8 @@ class Chat {
 
 	// All is read that was missed: decide what is owed.
 	#settle() {
-		if (this.#settled || this.room.catchingUp) return
-		this.#settled = true
+		if (this.#stage === SETTLED || this.room.catchingUp) return
+		this.#stage = SETTLED
 		for (const { frame, judged } of this.outbox.settle(this.token, this.room.name, this.room.torn)) {
 			const what = judged ? "No answer came to" : "Not sent again, as it may have arrived"
 			this.told(`${what}: ${frame.to ? `to ${frame.to}: ` : ""}${frame.text}`)
@@ -658,9 +609,8 @@ class Chat {
 
 	#entryOf(one) {
 		if (one.kind) return one
-		const { type, id, from, to, text, at } = one
-		const own = this.#mine.has(from)
-		return entry(type, { id, from, to, text, at, own, mention: !own && names(text, this.nick) })
+		const own = this.#mine.has(one.from)
+		return entry(one.type, { ...one, own, mention: !own && names(one.text, this.nick) })
 	}
 
 	on_message(frame) {
@@ -693,7 +643,7 @@ class Chat {
 	}
 
 	on_error({ code, text, ref }) {
-		if (!this.#joined) return this.#notLetIn(code, text)
+		if (!this.#stage) return this.#notLetIn(code, text)
 		const said = this.outbox.answered(ref)
 		if (said) return this.face.notSaid(said, text)
 		if (!this.outbox.refused(code)) this.#questions.refused(code)?.(null)
@@ -707,8 +657,9 @@ class Chat {
 			this.#aliases += 1
 			return this.#hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
 		}
-		if (returning && PASSING.includes(code)) this.lost(text)
-		else this.#out(text, code)
+		if (returning && PASSING.includes(code)) return this.lost(text)
+		this.#close()
+		this.face.ask(text, code)
 	}
 
 	#ask(kind, frame, take, order) {
@@ -717,7 +668,7 @@ class Chat {
 	}
 
 	#askMembers() {
-		this.members = this.count > NAMED ? null : new Map()
+		this.members = this.count > NAMED ? null : new Set()
 		this.face.members()
 		if (this.members) this.#askWho(this.members)
 	}
@@ -725,7 +676,7 @@ class Chat {
 	#askWho(members, after) {
 		this.#ask("members", { type: "who", after }, (page) => {
 			if (members !== this.members) return
-			for (const nick of page.members) members.set(nickKey(nick), nick)
+			for (const nick of page.members) members.add(nick)
 			if (page.more) this.#askWho(members, page.members.at(-1))
 			this.face.members()
 		})
@@ -733,13 +684,13 @@ class Chat {
 
 	on_joined({ nick }) {
 		this.count += 1
-		this.members?.set(nickKey(nick), nick)
+		this.members?.add(nick)
 		this.#presence("joined", nick)
 	}
 
 	on_left({ nick, reason }) {
 		this.count -= 1
-		this.members?.delete(nickKey(nick))
+		this.members?.delete(nick)
 		this.#presence(reason === "leave" ? "left" : `left (${reason})`, nick)
 	}
 
@@ -755,8 +706,8 @@ class Chat {
 	}
 
 	on_renamed({ old, new: nick }) {
-		this.members?.delete(nickKey(old))
-		this.members?.set(nickKey(nick), nick)
+		this.members?.delete(old)
+		this.members?.add(nick)
 		if (old === this.nick) {
 			this.#called(nick)
 			this.outbox.done("nick", (frame) => frame.nick.normalize("NFC") === nick)
@@ -786,31 +737,31 @@ class Chat {
 const $ = (id) => document.getElementById(id)
 const boxOf = (element) => element.getBoundingClientRect()
 
-function make(name, className, ...inside) {
-	const element = document.createElement(name)
-	element.className = className
+// `looks`: a class, or properties.
+function make(name, looks, ...inside) {
+	const properties = typeof looks === "string" ? { className: looks } : looks
+	const element = Object.assign(document.createElement(name), properties)
 	element.append(...inside)
 	return element
 }
 
 function show(id, text) {
 	$(id).textContent = text
-	$(id).hidden = !text
 }
 
-// `act`, once for all calls of a moment.  A hidden page gets no frames, and must not fall
-// behind.
+// `act`, once for all calls of a moment: with the next frame, but a hidden page gets none.
 function soon(act) {
 	let due = false
 	const go = () => {
+		if (!due) return
 		due = false
 		act()
 	}
 	return () => {
 		if (due) return
 		due = true
-		if (document.hidden) setTimeout(go, 50)
-		else requestAnimationFrame(go)
+		requestAnimationFrame(go)
+		setTimeout(go, 50)
 	}
 }
 
@@ -836,27 +787,25 @@ function banText(ban) {
 
 const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
 
-function nickOf(nick, ...inside) {
-	const button = make("button", "nick", ...inside, nick)
-	button.dataset.nick = nick
-	button.style.setProperty("--hue", hueOf(nick))
-	return button
-}
+const styleOf = (nick) => `--hue: ${hueOf(nick)}`
+const discOf = (nick) => make("span", { className: "disc", ariaHidden: "true", style: styleOf(nick) }, [...nick][0])
+const linkOf = (href) => make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, href)
+const youOf = (own) => (own ? [make("span", "you", "you")] : [])
 
-function discOf(nick) {
-	const disc = make("span", "disc", [...nick][0])
-	disc.ariaHidden = "true"
-	disc.style.setProperty("--hue", hueOf(nick))
-	return disc
-}
-
-function linkOf({ text, url }) {
-	return Object.assign(make("a", "", text), { href: url, target: "_blank", rel: "noopener noreferrer nofollow" })
+function nickOf(nick, disc = "", ...more) {
+	return make("button", { className: "nick", value: nick, style: styleOf(nick) }, disc, nick, ...more)
 }
 
 function textOf(text) {
-	const shown = make("p", "text", ...pieces(text).map((piece) => (piece.url ? linkOf(piece) : piece.text)))
-	shown.dir = "auto"
+	const shown = make("p", { className: "text", dir: "auto" })
+	let done = 0
+	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
+		const link = withoutTail(match)
+		if (!URL.canParse(link)) continue
+		shown.append(text.slice(done, index), linkOf(link))
+		done = index + link.length
+	}
+	shown.append(text.slice(done))
 	return shown
 }
 
@@ -866,7 +815,6 @@ function goesOn(one, before) {
 	return one.kind === "message" && before && alike(one) === alike(before) && one.at - before.at < TOGETHER
 }
 
-// The row of an entry, which stands below the entry `before`.
 function rowOf(one, before) {
 	const on = goesOn(one, before)
 	const marks = ["item", one.kind, on && "on", one.own && "own", one.mention && "mention"]
@@ -880,20 +828,20 @@ function saying(one, ...head) {
 	return [discOf(one.from), make("div", "name", ...head, timeOf(one)), textOf(one.text)]
 }
 
-// What is inside of a row.
 const BODIES = {
 	message(one, on) {
 		if (on) return [timeOf(one), textOf(one.text)]
-		return saying(one, nickOf(one.from), ...(one.own ? [make("span", "you", "you")] : []))
+		return saying(one, nickOf(one.from), ...youOf(one.own))
 	},
 	whisper(one) {
-		return one.own ? saying(one, "you whisper to", nickOf(one.to)) : saying(one, nickOf(one.from), "whispers to you")
+		if (one.own) return saying(one, "you whisper to", nickOf(one.to))
+		return saying(one, nickOf(one.from), "whispers to you")
 	},
 	notice: ({ text }) => [make("p", "text", text)],
 	presence({ who }) {
 		const parts = Object.entries(who).map(([how, nicks]) => {
-			const more = nicks.length > 4 ? [`${nicks.length - 3} more`] : []
-			return `${[...nicks.slice(0, 4 - more.length), ...more].join(", ")} ${how}`
+			const named = nicks.length > 4 ? [...nicks.slice(0, 3), `${nicks.length - 3} more`] : nicks
+			return `${named.join(", ")} ${how}`
 		})
 		return BODIES.notice({ text: parts.join("; ") })
 	},
@@ -979,8 +927,7 @@ class LogView {
 		const { above, before, seen, below } = this.#sight(anchor)
 		this.#rows = new Map(seen.map((one, at) => [one, this.#rows.get(one) ?? rowOf(one, seen[at - 1] ?? before)]))
 		place(list, [...this.#rows.values()])
-		list.style.paddingTop = `${above}px`
-		list.style.paddingBottom = `${below}px`
+		list.style.paddingBlock = `${above}px ${below}px`
 		let wrong = false
 		for (const [one, row] of this.#rows) {
 			const { height } = boxOf(row)
@@ -1005,7 +952,7 @@ class LogView {
 	// The entries in sight or nearly so, the one before them, and the heights of all others.
 	#sight(anchor) {
 		const view = this.scroller.clientHeight
-		const top = anchor ? this.#topOf(anchor.one) - anchor.y : this.#topOf(null) - view
+		const top = this.#topOf(anchor?.one) - (anchor?.y ?? view)
 		const seen = []
 		let above = 0, below = 0, y = 0, before
 		for (const one of this.#entries) {
@@ -1038,8 +985,7 @@ class Face {
 	}
 
 	#hash() {
-		const name = location.hash.slice(1)
-		return isRoom(name) ? name : ""
+		return /^#([a-z0-9][a-z0-9_-]{0,31})$/.exec(location.hash)?.[1] ?? ""
 	}
 
 	#listen() {
@@ -1062,7 +1008,6 @@ class Face {
 		}
 		on(document, "click", ({ target }) => this.#clicked(target.closest("a, button")))
 		on(document, "keydown", ({ key }) => key === "Escape" && this.#escape())
-		on(document, "visibilitychange", () => this.log.draw())
 		on(window, "focus", () => this.log.draw())
 		on(window, "resize", () => this.#typed())
 		on(window, "hashchange", () => this.chat.room && this.#hash() && this.chat.join(this.#hash()))
@@ -1073,26 +1018,20 @@ class Face {
 	}
 
 	#enter() {
-		const room = roomOf($("entry-room").value) || "lobby"
-		if (!isRoom(room)) return this.ask("The name of a room is made of a-z, 0-9, - and _.", "room-invalid")
 		show("entry-error", "")
 		$("enter").disabled = true
-		this.chat.enter($("nick").value.trim(), room, $("password").value)
+		this.chat.enter($("nick").value.trim(), roomOf($("entry-room").value) || "lobby", $("password").value)
 	}
 
 	ask(text, code) {
-		this.#turn("entry")
+		$("entry").hidden = false
+		$("app").hidden = true
 		$("enter").disabled = false
 		show("entry-error", text)
 		if (code === "password") $("password-field").hidden = false
 		const field = $({ password: "password", "room-invalid": "entry-room" }[code] ?? "nick")
 		field.focus()
 		field.select()
-	}
-
-	#turn(part) {
-		$("entry").hidden = part !== "entry"
-		$("app").hidden = part !== "app"
 	}
 
 	ended(reason, text) {
@@ -1103,7 +1042,8 @@ class Face {
 		this.standing(title)
 		show("strikes", "")
 		$("banner").classList.add("over")
-		$("banner-button").textContent = $("ended-again").textContent = again
+		show("banner-button", again)
+		show("ended-again", again)
 		show("ended-title", title)
 		show("ended-text", text)
 		$("ended").className = `card ${reason}`
@@ -1123,24 +1063,24 @@ class Face {
 		if (wait && !this.chat.room) this.ask(text)
 		$("banner").hidden = !text
 		$("banner").classList.remove("over")
-		$("banner-text").textContent = text
-		$("banner-button").textContent = "Try now"
+		show("banner-text", text)
+		show("banner-button", "Try now")
 		this.#seconds = Math.ceil(wait)
 		this.#countDown()
 		$("text").disabled = $("send").disabled = $("leave").hidden = this.chat.state === "out"
 	}
 
 	#countDown() {
-		$("banner-wait").textContent = this.#seconds > 0 ? `again in ${this.#seconds} s` : ""
+		show("banner-wait", this.#seconds > 0 ? `again in ${this.#seconds} s` : "")
 		this.#seconds -= 1
 	}
 
 	entered() {
-		const { room } = this.chat
 		const first = $("app").hidden
-		this.#turn("app")
+		$("entry").hidden = true
+		$("app").hidden = false
 		$("password").value = ""
-		this.log.open(room.entries)
+		this.log.open(this.chat.room.entries)
 		this.#shut()
 		this.where()
 		if (first) $("text").focus()
@@ -1149,37 +1089,27 @@ class Face {
 	where() {
 		const { room, topic, strikes, limits } = this.chat
 		if (this.#hash() !== room.name) history[location.hash ? "pushState" : "replaceState"](null, "", `#${room.name}`)
-		$("room").textContent = `#${room.name}`
+		show("room", `#${room.name}`)
 		$("text").placeholder = `Write to #${room.name}`
 		show("topic", topic)
 		show("strikes", strikes ? `strike ${strikes} of ${limits.strikes}` : "")
-		this.#title()
-	}
-
-	#title() {
-		document.title = `${this.#unread ? `(${this.#unread}) ` : ""}#${this.chat.room.name} – chatroom`
 	}
 
 	appended(entries) {
-		const said = entries.filter(({ text, from, own }) => text && from && !own)
+		const said = entries.filter(({ from, own }) => from && !own)
 		if (!document.hasFocus() || !this.log.stuck) this.#unread += said.length
 		entries.forEach((one) => this.#speak(one))
 		if (this.log.stuck) this.chat.room.trim()
-		this.#title()
 		this.log.draw()
-	}
-
-	prepended(number) {
-		this.log.changed(this.chat.room.entries[number]) // It may stand under a name now that is above.
 	}
 
 	#drawn() {
 		const { log, chat } = this
 		if (!chat.room) return
 		if (log.stuck && document.hasFocus()) this.#unread = 0
-		this.#title()
+		document.title = `${this.#unread ? `(${this.#unread}) ` : ""}#${chat.room.name} – chatroom`
 		$("down").hidden = log.stuck
-		$("down").textContent = this.#unread ? `${amount(this.#unread, "new message")} ↓` : "To the newest ↓"
+		show("down", this.#unread ? `${amount(this.#unread, "new message")} ↓` : "To the newest ↓")
 		if ($("scroller").scrollTop < MARGIN) chat.askOlder()
 	}
 
@@ -1202,7 +1132,7 @@ class Face {
 
 	warned(text) {
 		$("warning").hidden = false
-		$("warning-text").textContent = text
+		show("warning-text", text)
 		this.where()
 		this.pending()
 	}
@@ -1223,32 +1153,23 @@ class Face {
 		const { members, count, nick } = this.chat
 		const number = count.toLocaleString()
 		for (const one of document.querySelectorAll("#count, [aria-current] .count")) one.textContent = number
-		$("members-button").textContent = `${number} here`
-		show("crowd", members ? "" : "Too many to be named.")
-		const sorted = [...(members ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))
-		fill($("members"), sorted.map(([, name]) => {
-			const button = nickOf(name, discOf(name))
-			if (name === nick) button.append(make("span", "you", "you"))
-			return button
-		}))
+		show("members-button", `${number} here`)
+		$("crowd").hidden = Boolean(members)
+		const sorted = [...(members ?? [])].sort(new Intl.Collator().compare)
+		fill($("members"), sorted.map((name) => nickOf(name, discOf(name), ...youOf(name === nick))))
 	})
 
 	rooms(found) {
-		const here = this.chat.room.name
-		if (found.every(({ room }) => room !== here)) found.push({ room: here, count: this.chat.count })
 		fill($("rooms"), found.map(({ room, count }) => {
-			const link = make("a", "", `#${room}`, make("span", "count", count.toLocaleString()))
-			link.href = `#${room}`
-			if (room === here) link.ariaCurrent = "page"
-			return link
+			const name = `#${room}`
+			const ariaCurrent = room === this.chat.room.name ? "page" : null
+			return make("a", { href: name, ariaCurrent }, name, make("span", "count", count.toLocaleString()))
 		}))
 	}
 
 	#go() {
-		const name = roomOf($("go-room").value)
-		if (!isRoom(name)) return $("go-room").select()
+		this.chat.join(roomOf($("go-room").value))
 		$("go-room").value = ""
-		this.chat.join(name)
 		$("text").focus()
 	}
 
@@ -1285,15 +1206,16 @@ class Face {
 	}
 
 	#clicked(chosen) {
-		if (chosen?.matches(".close, .names *")) this.#shut()
-		const { to, nick } = chosen?.dataset ?? {}
+		if (!chosen) return
+		const { value: nick, dataset: { to } } = chosen
+		if (chosen.matches(".close, .names *")) this.#shut()
 		if (to) $(to).focus()
 		if (nick && this.chat.state !== "out") this.#fill(`/msg ${nick} ${$("text").value.replace(/^\/msg \S+ ?/, "")}`)
 	}
 
 	#escape() {
 		this.hint("")
-		if (!$("ended").open && !$("app").hidden) $("text").focus()
+		$("text").focus()
 	}
 
 	#key(event) {
@@ -1321,7 +1243,7 @@ class Face {
 		}
 		style.height = "auto"
 		style.height = `${$("text").scrollHeight + 2}px`
-		if (this.log.stuck) $("scroller").scrollTop = 1e9
+		if (this.log.stuck) $("scroller").scrollTop = 1e9 // It was moved by the measuring.
 		if (value !== this.#hinted) this.hint("")
 	}
 
@@ -1346,7 +1268,7 @@ class Face {
 		const text = spoken(line)
 		const over = [...text].length - (limits.text ?? 4000)
 		if (over > 0) return `That is too long, by ${amount(over, "character")}.`
-		if (!this.chat.isShout(text) || (line === this.#hinted && !$("hint").hidden)) return ""
+		if (!isShout(text, limits.shout_letters) || (line === this.#hinted && $("hint").textContent)) return ""
 		const strike = strikes + outbox.items.filter(({ shout }) => shout).length + 1
 		const what = strike < limits.strikes ? "a warning" : "and you would be disconnected"
 		return `All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`
@@ -1373,7 +1295,7 @@ const choices = (list) => [...list.querySelectorAll("a, button")]
 // Fill a list.  One of it is in the order of Tab, arrows reach the others.
 function fill(list, all) {
 	const old = new Map([...list.children].map((row) => [row.key, row]))
-	place(list, all.map((one) => old.get(one.outerHTML) ?? Object.assign(make("li", "", one), { key: one.outerHTML })))
+	place(list, all.map((one) => old.get(one.outerHTML) ?? make("li", { key: one.outerHTML }, one)))
 	choices(list).forEach((one, index) => { one.tabIndex = index ? -1 : 0 })
 }
 
