@@ -358,7 +358,9 @@ def test_leaving_is_an_end(visit: Visit, server: Server, room: str) -> None:
     ann.say("!leave")
     ann.see("Good-bye", "#ended")
     assert bob.expect("left", skip=("joined",))["reason"] == "leave"
-    ann.page.click("#ended-again")
+    ann.page.click("#ended button")
+    ann.page.wait("!document.getElementById('ended').checkVisibility()")
+    ann.page.click("#banner-button")
     ann.arrived()
     bob.expect("joined")
     ann.page.click("#leave")

@@ -14,14 +14,14 @@ const SILENCE = 30 // Seconds without a word until the server is asked for one.
 const PATIENCE = 5 // Seconds for a good-bye, and until history is asked for again.
 const ALIASES = 4 // Names tried where ours is taken; five hellos are allowed.
 const NAMED = 500 // With more members they are not named.
+const GUESS = 48 // The height of a row that was never drawn.
 const TOGETHER = 300000 // Milliseconds that sayings stand under one name for.
 
-// How far a connection has come: welcome was said, the first `room` is here, and nothing
-// from before is in doubt any more.
+// How far a connection has come: welcome, the first `room`, nothing from before in doubt.
 const [OUT, GREETED, ARRIVED, SETTLED] = [0, 1, 2, 3]
 
-const NICK_ERRORS = ["nick-taken", "nick-invalid"]
-const ROOM_ERRORS = ["full", "room-invalid"]
+// What it is that an error without a ref refuses.
+const ABOUT = { "nick-taken": "nick", "nick-invalid": "nick", banned: "nick", full: "join", "room-invalid": "join" }
 const PASSING = ["nick-taken", "full", "timeout", "internal"]
 
 // --- texts
@@ -51,12 +51,6 @@ function withoutTail(link) {
 		link = link.slice(0, -1)
 	}
 	return link
-}
-
-function hueOf(nick) {
-	let hash = 0
-	for (const char of nickKey(nick)) hash = (hash * 31 + char.codePointAt(0)) % 9973
-	return (hash % 24) * 15
 }
 
 const isGuest = (nick) => /^guest-\d+$/.test(nickKey(nick))
@@ -104,17 +98,11 @@ export class Outbox {
 		return frame
 	}
 
-	done(type, matches) {
+	done(type, matches = () => true) {
 		const at = this.items.findIndex(({ frame, sent }) => sent && frame.type === type && matches(frame))
 		if (at < 0) return false
 		this.items = this.items.filter(({ frame }, index) => index > at || frame.type !== type)
 		return true
-	}
-
-	// An error without a ref: return whether it was about one of these.
-	refused(code) {
-		if (NICK_ERRORS.includes(code) || code === "banned") return this.done("nick", () => true)
-		return ROOM_ERRORS.includes(code) && this.done("join", () => true)
 	}
 
 	#find(ref) {
@@ -123,8 +111,7 @@ export class Outbox {
 
 	// The session goes on, and has judged all up to `lastRef`.
 	cameBack(lastRef) {
-		const at = this.#find(lastRef)
-		this.items.slice(0, at + 1).forEach((item) => { item.judged = true })
+		for (const item of this.items.slice(0, this.#find(lastRef) + 1)) item.judged = true
 	}
 
 	// The log holds what was said as `ref`.
@@ -186,7 +173,7 @@ export class Questions {
 // --- what was seen and missed of a room
 
 // What is shown in a log is data; `height` is that of its row once it was drawn.
-const entry = (kind, fields) => ({ kind, at: Date.now(), height: 0, ...fields })
+const entry = (kind, fields) => ({ kind, at: Date.now(), height: GUESS, ...fields })
 const notice = (text) => entry("notice", { text })
 
 // A log with numbers: who comes back asks, page by page, for what stands after the last
@@ -202,11 +189,8 @@ class Room {
 	asked = false // Whether a page is on its way.
 	#target = 0
 
-	constructor(name) {
-		this.name = name
-	}
-
 	arrive(frame, back) {
+		this.name = frame.room
 		this.asked = false
 		const behind = frame.last_id - this.lastId
 		const near = frame.log === this.log && behind >= 0 && behind <= FAR_BEHIND
@@ -214,8 +198,10 @@ class Room {
 	}
 
 	#begin({ log, last_id, oldest_id }) {
-		const [lastId, first, older] = [last_id, last_id + 1, oldest_id <= last_id]
-		Object.assign(this, { entries: [], log, lastId, first, older, catchingUp: false, torn: false })
+		Object.assign(this, {
+			entries: [], log, lastId: last_id, first: last_id + 1, older: oldest_id <= last_id,
+			catchingUp: false, torn: false,
+		})
 		return []
 	}
 
@@ -223,7 +209,7 @@ class Room {
 		const told = []
 		if (!this.catchingUp) this.torn = false
 		if (log !== this.log) {
-			told.push(notice("The server has another history than before: what was said while you were away may be gone."))
+			told.push(notice("The server has another history now: what was said meanwhile may be gone."))
 			this.log = log
 			this.lastId = Math.min(Math.max(oldest_id - 1, last_id - OF_ANOTHER), last_id)
 			this.older = false // What stands above has numbers of the other log.
@@ -236,7 +222,7 @@ class Room {
 		return told
 	}
 
-	// What asks for what was missed, and for what was before; `null` where nothing does.
+	// What asks for what was missed, or stands before, where there is any.
 	get question() {
 		return this.catchingUp ? { type: "history", after: this.lastId, limit: PAGE } : null
 	}
@@ -325,7 +311,7 @@ class Connection {
 		this.close()
 		const socket = new WebSocket("/chat")
 		const mine = (act) => (event) => this.#socket === socket && act(event)
-		socket.onopen = mine(() => this.user.connected())
+		socket.onopen = mine(() => this.user.hello())
 		socket.onclose = mine(() => this.user.lost())
 		socket.onmessage = mine(({ data }) => {
 			this.#silent = 0
@@ -355,7 +341,7 @@ class Connection {
 
 // --- the chat
 
-// One user's stay: `enter -> connected -> received* -> lost -> (again -> ...)`; the
+// One user's stay: `enter -> hello -> received* -> lost -> (again -> ...)`; the
 // methods `on_...` take the frames of the server.
 class Chat {
 	state = "out" // out, entering, in, returning, leaving
@@ -364,7 +350,7 @@ class Chat {
 	password = ""
 	wanted = "lobby"
 	room = null
-	rooms = Object.create(null) // By name.
+	rooms = { __proto__: null } // By name.
 	outbox = new Outbox()
 	limits = {}
 	strikes = 0
@@ -389,7 +375,7 @@ class Chat {
 		this.#connect("entering", { nick, password, wanted: room })
 	}
 
-	// Come back after a reload of the page: the tab has a session.
+	// After a reload of the page: the tab has a session.
 	resume(room) {
 		this.#connect("returning", { nick: recall("nick"), wanted: room })
 	}
@@ -464,15 +450,10 @@ class Chat {
 		this.#line.open()
 	}
 
-	connected() {
-		// The name of a guest cannot be asked for, and comes with the session.
-		this.#hello(this.token && isGuest(this.nick) ? "" : this.nick)
-	}
-
-	#hello(nick) {
-		const room = (this.state === "returning" && this.room?.name) || this.wanted
+	// The name of a guest cannot be asked for, and comes with the session.
+	hello(nick = this.token && isGuest(this.nick) ? "" : this.nick) {
 		const [password, session] = [this.password || undefined, this.token || undefined]
-		this.#line.send({ type: "hello", version: 1, nick: nick || undefined, room, password, session })
+		this.#line.send({ type: "hello", version: 1, nick: nick || undefined, room: this.wanted, password, session })
 	}
 
 	lost(why = "The connection is lost") {
@@ -562,7 +543,8 @@ class Chat {
 	}
 
 	#come(frame, back) {
-		this.room = this.rooms[frame.room] ??= new Room(frame.room)
+		this.wanted = frame.room
+		this.room = this.rooms[frame.room] ??= new Room()
 		const told = this.room.arrive(frame, back)
 		this.face.entered()
 		this.show(told)
@@ -646,16 +628,16 @@ class Chat {
 		if (!this.#stage) return this.#notLetIn(code, text)
 		const said = this.outbox.answered(ref)
 		if (said) return this.face.notSaid(said, text)
-		if (!this.outbox.refused(code)) this.#questions.refused(code)?.(null)
+		if (!this.outbox.done(ABOUT[code])) this.#questions.refused(code)?.(null)
 		this.told(text)
 		this.face.where()
 	}
 
 	#notLetIn(code, text) {
 		const returning = this.state === "returning"
-		if (returning && NICK_ERRORS.includes(code) && this.#aliases < ALIASES) {
+		if (returning && code.startsWith("nick-") && this.#aliases < ALIASES) {
 			this.#aliases += 1
-			return this.#hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
+			return this.hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
 		}
 		if (returning && PASSING.includes(code)) return this.lost(text)
 		this.#close()
@@ -774,22 +756,27 @@ function place(list, rows) {
 	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
-const CALENDAR = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" })
+const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" })
+const CALENDAR = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" })
 
 // The day of a time, "" for one that no calendar has.
 const dayOf = (at) => (isNaN(new Date(at)) ? "" : new Date(at).toDateString())
 
 function banText(ban) {
-	const end = new Date(ban.until).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
-	return `${targetOf(ban)} – ${ban.until ? `until ${end}` : "for good"}, by ${ban.by}${ban.reason && `: ${ban.reason}`}`
+	const { until, by, reason } = ban
+	const end = new Date(until).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
+	return `${targetOf(ban)} – ${until ? `until ${end}` : "for good"}, by ${by}${reason && `: ${reason}`}`
 }
 
 const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
 
-const styleOf = (nick) => `--hue: ${hueOf(nick)}`
+function styleOf(nick) {
+	let hash = 0
+	for (const char of nickKey(nick)) hash = (hash * 31 + char.codePointAt(0)) % 9973
+	return `--hue: ${(hash % 24) * 15}`
+}
+
 const discOf = (nick) => make("span", { className: "disc", ariaHidden: "true", style: styleOf(nick) }, [...nick][0])
-const linkOf = (href) => make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, href)
 const youOf = (own) => (own ? [make("span", "you", "you")] : [])
 
 function nickOf(nick, disc = "", ...more) {
@@ -800,10 +787,11 @@ function textOf(text) {
 	const shown = make("p", { className: "text", dir: "auto" })
 	let done = 0
 	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
-		const link = withoutTail(match)
-		if (!URL.canParse(link)) continue
-		shown.append(text.slice(done, index), linkOf(link))
-		done = index + link.length
+		const href = withoutTail(match)
+		if (!URL.canParse(href)) continue
+		const link = make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, href)
+		shown.append(text.slice(done, index), link)
+		done = index + href.length
 	}
 	shown.append(text.slice(done))
 	return shown
@@ -851,23 +839,23 @@ const BODIES = {
 // --- the log
 
 const MARGIN = 600 // Pixels above and below the sight that are drawn as well.
-const GUESS = 48 // The height of a row that was never drawn.
-const heightOf = (one) => one.height || GUESS
 
 // Draws what is in sight of any number of entries.  Heights are guessed until drawn;
 // what the reader looks at stays in its place.
 class LogView {
 	stuck = true // Whether it follows what is said.
 	draw = soon(() => { this.#draw(); this.drawn() })
+	scroller = $("scroller")
+	list = $("list")
 	#entries = []
 	#rows = new Map() // Entry -> its row, for those drawn, in their order.
 	#top = 0
 	#width = 0
 
-	constructor(scroller, list, drawn) {
-		Object.assign(this, { scroller, list, drawn })
-		scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true })
-		new ResizeObserver(() => this.#resized()).observe(scroller)
+	constructor(drawn) {
+		this.drawn = drawn
+		this.scroller.addEventListener("scroll", () => this.#scrolled())
+		new ResizeObserver(() => this.#resized()).observe(this.scroller)
 	}
 
 	// The array stays the caller's, who calls `draw` for what is new in it.
@@ -898,7 +886,7 @@ class LogView {
 
 	#resized() {
 		const width = this.scroller.clientWidth
-		if (width !== this.#width) this.#entries.forEach((one) => { one.height = 0 })
+		if (width !== this.#width) this.#entries.forEach((one) => { one.height = GUESS })
 		this.#width = width
 		this.draw()
 	}
@@ -917,8 +905,8 @@ class LogView {
 			if (box.bottom > top && box.top < bottom) return { one, y: box.top - top }
 		}
 		let y = -this.scroller.scrollTop
-		const one = this.#entries.find((each) => (y += heightOf(each)) > 0)
-		return one && { one, y: y - heightOf(one) }
+		const one = this.#entries.find((each) => (y += each.height) > 0)
+		return one && { one, y: y - one.height }
 	}
 
 	// Return whether heights are other than thought.
@@ -931,8 +919,8 @@ class LogView {
 		let wrong = false
 		for (const [one, row] of this.#rows) {
 			const { height } = boxOf(row)
-			wrong ||= Math.abs(height - heightOf(one)) > 0.5
-			one.height = height
+			wrong ||= Math.abs(height - one.height) > 0.5
+			one.height = height || GUESS
 		}
 		const top = anchor ? this.#topOf(anchor.one) - anchor.y : scroller.scrollHeight
 		if (Math.abs(scroller.scrollTop - top) > 1) scroller.scrollTop = top
@@ -944,7 +932,7 @@ class LogView {
 		let y = 0
 		for (const each of this.#entries) {
 			if (each === one) break
-			y += heightOf(each)
+			y += each.height
 		}
 		return y
 	}
@@ -956,7 +944,7 @@ class LogView {
 		const seen = []
 		let above = 0, below = 0, y = 0, before
 		for (const one of this.#entries) {
-			const height = heightOf(one)
+			const { height } = one
 			if (y >= top + view + MARGIN) below += height
 			else if (y + height >= top - MARGIN) seen.push(one)
 			else [above, before] = [above + height, one]
@@ -975,7 +963,7 @@ class Face {
 
 	constructor() {
 		this.chat = new Chat(this)
-		this.log = new LogView($("scroller"), $("list"), () => this.#drawn())
+		this.log = new LogView(() => this.#drawn())
 		this.#listen()
 		const room = this.#hash() || "lobby"
 		$("nick").value = this.chat.nick
@@ -1046,7 +1034,7 @@ class Face {
 		show("ended-again", again)
 		show("ended-title", title)
 		show("ended-text", text)
-		$("ended").className = `card ${reason}`
+		$("ended").className = reason
 		$("ended").showModal()
 	}
 
@@ -1054,7 +1042,7 @@ class Face {
 		const { chat } = this
 		$("ended").close()
 		if (chat.state !== "out") chat.again()
-		else chat.enter(isGuest(chat.nick) && !chat.token ? "" : chat.nick, chat.room.name, chat.password)
+		else chat.enter(isGuest(chat.nick) && !chat.token ? "" : chat.nick, chat.wanted, chat.password)
 		$("text").focus()
 	}
 
@@ -1098,7 +1086,7 @@ class Face {
 	appended(entries) {
 		const said = entries.filter(({ from, own }) => from && !own)
 		if (!document.hasFocus() || !this.log.stuck) this.#unread += said.length
-		entries.forEach((one) => this.#speak(one))
+		for (const one of entries) this.#speak(one)
 		if (this.log.stuck) this.chat.room.trim()
 		this.log.draw()
 	}
@@ -1195,7 +1183,7 @@ class Face {
 
 	#look(which) {
 		this.chat.askRooms()
-		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
+		const [first] = choices($(which)).concat(choices($(`${which}-panel`)))
 		first.focus()
 	}
 
@@ -1266,7 +1254,7 @@ class Face {
 	#objection(line) {
 		const { limits, strikes, outbox } = this.chat
 		const text = spoken(line)
-		const over = [...text].length - (limits.text ?? 4000)
+		const over = [...text].length - limits.text
 		if (over > 0) return `That is too long, by ${amount(over, "character")}.`
 		if (!isShout(text, limits.shout_letters) || (line === this.#hinted && $("hint").textContent)) return ""
 		const strike = strikes + outbox.items.filter(({ shout }) => shout).length + 1
@@ -1339,7 +1327,7 @@ const ORDERS = {
 	unlock: ["", "let everybody in again"],
 }
 
-const COMMANDS = { ...TALK, ...ORDERS }
+const COMMANDS = { __proto__: null, ...TALK, ...ORDERS }
 
 function helpText() {
 	const list = (commands) => Object.entries(commands).map(([name, [usage, about]]) => `/${name} ${usage}`.trim() + ` – ${about}`).join("\n")
@@ -1395,10 +1383,8 @@ function run(face, line) {
 	const text = spoken(line)
 	if (!isCommand(line)) return chat.ask({ type: "say", text })
 	const [, name, rest] = /^\/(\S*)\s*([^]*?)\s*$/.exec(line)
-	if (!Object.hasOwn(COMMANDS, name)) {
-		return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
-	}
-	const [usage, , act = order] = COMMANDS[name]
+	const [usage, , act = order] = COMMANDS[name] ?? []
+	if (usage === undefined) return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
 	const lacks = usage.endsWith("TEXT") ? !text.trim() : /^\w/.test(usage) && !rest
 	if (lacks || act({ face, chat, name, rest, text }) === null) chat.told(`Write it so: /${name} ${usage}`.trim())
 }
