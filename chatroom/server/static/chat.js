@@ -771,9 +771,9 @@ function banText(ban) {
 const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
 
 function styleOf(nick) {
-	let hash = 0
-	for (const char of nickKey(nick)) hash = (hash * 31 + char.codePointAt(0)) % 9973
-	return `--hue: ${(hash % 24) * 15}`
+	let hash = 2166136261
+	for (const char of nickKey(nick)) hash = Math.imul(hash ^ char.codePointAt(0), 16777619)
+	return `--hue: ${((hash >>> 8) % 24) * 15}`
 }
 
 const discOf = (nick) => make("span", { className: "disc", ariaHidden: "true", style: styleOf(nick) }, [...nick][0])
