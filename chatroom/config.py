@@ -548,6 +548,10 @@ def _parse_toml(path: str, text: str) -> Iterable[tuple[str, Any]]:
         raise UsageError(f"{path!a} holds something that is too large") from None
 
 
+_ENDS = ("]", '"""', "'''")
+"""One of these is in the last line of a statement that has several."""
+
+
 def _line_of(name: str, text: str) -> int:
     """Return the line in which the statement of *text* begins that sets *name*."""
     import tomllib
@@ -555,6 +559,8 @@ def _line_of(name: str, text: str) -> int:
     first, statement = 1, ""
     for number, line in enumerate(text.split("\n"), 1):
         statement += line + "\n"
+        if number > first and not any(end in line for end in _ENDS):
+            continue  # A list of thousands is not to be read thousands of times.
         try:
             names = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -323,6 +325,24 @@ def test_a_file_of_an_editor_that_marks_it(config_file: Path) -> None:
     assert read_both(config_file, "\ufeffport = 99\r\nstrikes = 3\r\n").strikes == 3
     told = complaint_of_both(config_file, "\ufeffport = 99\r\nstrikes = 0\r\n")
     assert ", line 2: strikes" in told
+
+
+def test_the_line_behind_a_long_list_is_found_at_once(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that reads its file anew stands still for as long as it takes."""
+    loads, looked_at = tomllib.loads, 0
+
+    def count(text: str) -> dict[str, Any]:
+        nonlocal looked_at
+        looked_at += 1
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", count)
+    names = '"a.example",\n' * 4000
+    told = complaint_of_both(config_file, f"web-host = [\n{names}]\nprot = 1\n")
+    assert ", line 4003: " in told
+    assert looked_at < 10
 
 
 def test_where_a_value_comes_from(config_file: Path) -> None:
