@@ -17,6 +17,7 @@ import os
 import re
 import stat
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from math import isfinite
@@ -522,9 +523,9 @@ def _read_text(path: str, required: bool) -> str:
     if len(data) > MAX_SETTINGS_FILE:
         raise UsageError(f"{path!a} is larger than {MAX_SETTINGS_FILE} bytes")
     try:
-        return data.decode()
+        return data.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
+        number = error.object.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path!a}, line {number}: it is not UTF-8") from None
 
 
@@ -547,6 +548,10 @@ def _parse_toml(path: str, text: str) -> Iterable[tuple[str, Any]]:
         raise UsageError(f"{path!a} holds something that is too large") from None
 
 
+_ENDS = ("]", '"""', "'''")
+"""One of these is in the last line of a statement that has several."""
+
+
 def _line_of(name: str, text: str) -> int:
     """Return the line in which the statement of *text* begins that sets *name*."""
     import tomllib
@@ -554,6 +559,8 @@ def _line_of(name: str, text: str) -> int:
     first, statement = 1, ""
     for number, line in enumerate(text.split("\n"), 1):
         statement += line + "\n"
+        if number > first and not any(end in line for end in _ENDS):
+            continue  # A list of thousands is not to be read thousands of times.
         try:
             names = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
@@ -629,10 +636,11 @@ def read_secret(path: str) -> str:
     """
     try:
         with open(path, "rb") as file:
-            line = file.readline(MAX_SECRET + 1)
+            line = file.readline(len(BOM_UTF8) + MAX_SECRET + 1)
     except OSError as error:
         raise StartError(f"cannot read {path!a}: {error.strerror}") from None
-    line = line.rstrip(b"\r\n")
+    # Some editors put a mark before a text, which nobody sees and nobody types.
+    line = line.removeprefix(BOM_UTF8).rstrip(b"\r\n")
     if not line:
         raise StartError(f"{path!a} has no password in its first line")
     if len(line) > MAX_SECRET:
@@ -650,7 +658,7 @@ def read_lines(path: str) -> list[str]:
             data = file.read(MAX_LINES_FILE + 1)
         if len(data) > MAX_LINES_FILE:
             raise StartError(f"{path!a} is larger than {MAX_LINES_FILE} bytes")
-        return data.decode().splitlines()
+        return data.removeprefix(BOM_UTF8).decode().splitlines()
     except OSError as error:
         raise StartError(f"cannot read {path!a}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from chatroom.config import (
     Settings,
     is_open_to_others,
     option_name,
+    read_lines,
     read_secret,
 )
 from chatroom.errors import StartError, UsageError
@@ -317,6 +320,31 @@ def test_an_empty_file_sets_nothing(config_file: Path) -> None:
     assert read_settings(["--config", "/dev/null"]) == Settings()
 
 
+def test_a_file_of_an_editor_that_marks_it(config_file: Path) -> None:
+    """A byte order mark and other ends of lines, which nobody sees."""
+    assert read_both(config_file, "\ufeffport = 99\r\nstrikes = 3\r\n").strikes == 3
+    told = complaint_of_both(config_file, "\ufeffport = 99\r\nstrikes = 0\r\n")
+    assert ", line 2: strikes" in told
+
+
+def test_the_line_behind_a_long_list_is_found_at_once(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that reads its file anew stands still for as long as it takes."""
+    loads, looked_at = tomllib.loads, 0
+
+    def count(text: str) -> dict[str, Any]:
+        nonlocal looked_at
+        looked_at += 1
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", count)
+    names = '"a.example",\n' * 4000
+    told = complaint_of_both(config_file, f"web-host = [\n{names}]\nprot = 1\n")
+    assert ", line 4003: " in told
+    assert looked_at < 10
+
+
 def test_where_a_value_comes_from(config_file: Path) -> None:
     config_file.write_text("port = 99\nstrikes = 3", encoding="utf-8")
     line = CommandLine(["--config", str(config_file), "--strikes", "4"])
@@ -429,6 +457,8 @@ def test_both_together_are_enough(config_file: Path) -> None:
         (b"sesame\r\nsecond line\n", "sesame"),
         (b" blanks stay \n", " blanks stay "),
         ("sésame\n".encode(), "sésame"),
+        (b"\xef\xbb\xbfsesame\r\n", "sesame"),
+        (b"\xef\xbb\xbf" + b"x" * config.MAX_SECRET, "x" * config.MAX_SECRET),
         (b"x" * config.MAX_SECRET, "x" * config.MAX_SECRET),
     ],
 )
@@ -448,6 +478,8 @@ def test_a_password_is_the_first_line(
         (b"\xff\xfe\n", "not UTF-8"),
         (b"x" * (config.MAX_SECRET + 1), "at most"),
         (b"x" * 100_000, "at most"),
+        (b"\xef\xbb\xbf\n", "no password"),
+        (b"\xef\xbb\xbf" + b"x" * (config.MAX_SECRET + 1), "at most"),
     ],
 )
 def test_a_file_without_a_password(tmp_path: Path, data: bytes, why: str) -> None:
@@ -457,6 +489,12 @@ def test_a_file_without_a_password(tmp_path: Path, data: bytes, why: str) -> Non
         read_secret(str(path))
     assert "sesame" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_lines_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"\xef\xbb\xbfone\r\n\ntwo")
+    assert read_lines(str(path)) == ["one", "", "two"]
 
 
 def test_a_file_that_others_can_read_is_noticed(

@@ -219,7 +219,10 @@ class Loop:
     # -- signals --------------------------------------------------------------
 
     def on_signal(self, number: int, callback: Callable[[], None]) -> None:
-        """Call *callback* from a tick whenever the process gets signal *number*."""
+        """Call *callback* from a tick whenever the process gets signal *number*.
+
+        Those that come between two ticks are one, as they may be for the kernel.
+        """
         if self._signals is None:
             self._signals = _Signals(self)
         self._signals.add(number, callback)
@@ -256,8 +259,11 @@ class _Signals:
             self._receiver.recv(4096)
 
     def deliver(self) -> None:
-        while self._came:
-            self._loop._call(self._callbacks[self._came.pop(0)])
+        # Each once, and only those that are here: whoever sends them without end does
+        # not hold the tick.
+        came, self._came = self._came, []
+        for number in dict.fromkeys(came):
+            self._loop._call(self._callbacks[number])
 
     def failed(self, error: Exception) -> None:
         raise error

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from chatroom.config import Settings
     from chatroom.store import Store
 
+HANG_UP = frozenset((signal.SIGHUP,))
+"""Comes from who rotates a log or renews a certificate, and does not see how we are."""
 LOG_RETRY = 0.25
 """Seconds until log lines that nobody took are offered again."""
 KEEP_RETRY = 1.0
@@ -472,7 +474,9 @@ def serve(read: Callable[[], Settings]) -> int:
 
     *read* gives the settings, for the start and again for each reload.
     Raises ``StartError`` where it cannot start; then nothing is left open.
+    SIGHUP kills nobody: it waits until the server is there, and for ever at the end.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANG_UP)
     settings = read()
     log = EventLog(settings.log_level, settings.log_format)
     try:
@@ -505,7 +509,9 @@ def _run(settings: Settings, log: EventLog, read: Callable[[], Settings]) -> int
         server.manager.started(server.status)
         for address in addresses:
             _say(f"listening on {show(address)}")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANG_UP)
         loop.run()
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANG_UP)
         server.close()
         server.log_stop()
     finally:

@@ -26,11 +26,15 @@ H = TypeVar("H", bound=Holder)
 class Places(Generic[H]):
     """Those who hold one."""
 
-    __slots__ = ("_at", "_taken")
+    __slots__ = ("_at", "_most", "_ranks", "_taken")
 
     def __init__(self) -> None:
         self._at: dict[str, dict[H, None]] = {}
         """Who they are, by their address, the oldest first."""
+        self._ranks: dict[int, dict[str, None]] = {}
+        """The addresses that hold so many: a crowd comes from thousands of them."""
+        self._most = 0
+        """How many the greediest holds."""
         self._taken = 0
 
     def __len__(self) -> int:
@@ -45,6 +49,8 @@ class Places(Generic[H]):
         here = self._at.setdefault(holder.address, {})
         here[holder] = None
         self._taken += 1
+        self._rank(holder.address, len(here) - 1, len(here))
+        self._most = max(self._most, len(here))
         return len(here)
 
     def discard(self, holder: H) -> None:
@@ -54,13 +60,29 @@ class Places(Generic[H]):
             return
         del here[holder]
         self._taken -= 1
+        self._rank(holder.address, len(here) + 1, len(here))
+        if self._most not in self._ranks:
+            # One goes at a time: whoever held the most holds one less.
+            self._most -= 1
         if not here:
             del self._at[holder.address]
+
+    def _rank(self, address: str, before: int, now: int) -> None:
+        """*address* holds so many *now*."""
+        if before:
+            del self._ranks[before][address]
+            if not self._ranks[before]:
+                del self._ranks[before]
+        if now:
+            self._ranks.setdefault(now, {})[address] = None
 
     def oldest_at(self, address: str) -> H:
         """Return who has held a place at *address* for the longest time."""
         return next(iter(self._at[address]))
 
     def oldest_of_greediest(self) -> H:
-        """Return the oldest at the address that holds the most."""
-        return self.oldest_at(max(self._at, key=lambda address: len(self._at[address])))
+        """Return the oldest at the address that holds the most.
+
+        Of several such it is the one that has held as many for the longest time.
+        """
+        return self.oldest_at(next(iter(self._ranks[self._most])))

@@ -197,7 +197,6 @@ def test_settings(file: Path, text: str, expected: dict[str, object]) -> None:
         ("nick = 'ann'\nnick = 'bob'\n\n", 2, "cannot overwrite a value"),
         ("\n\nnick = ann\n", 3, "invalid value"),
         ("nick = 'ann' 'bob'\n", 1, "expected newline or end of document"),
-        ("\ufeffnick = 'ann'", 1, "invalid statement"),
         ("\n\x00", 2, "invalid statement"),
     ],
 )

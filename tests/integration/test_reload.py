@@ -1,5 +1,6 @@
 """SIGHUP from outside: a good file, which nobody notices, and a broken one."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -169,6 +170,37 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
     os.mkfifo(config.path)
     hang_up(server, " info reload ")
     server.member("bob", password="sesame")
+
+
+def test_before_it_listens_it_waits(tmp_path: Path) -> None:
+    """A start may be long, and who rotates its log does not know of it."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    server = Server("--config", str(path), log=tmp_path / "log")
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.kill)
+        server.launch()
+        pipe: list[int] = []
+
+        def is_read() -> bool:
+            with contextlib.suppress(OSError):
+                pipe.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            return bool(pipe)
+
+        wait_for(is_read, "it reads its settings")
+        server.send_signal(signal.SIGHUP)
+        os.close(pipe[0])
+        server.await_listening()
+        server.wait_log(" info reload ", "no setting")
+        server.member("anna").sync()
+        server.finish()
+
+
+def test_at_the_end_it_kills_nobody(server: Server) -> None:
+    server.send_signal(signal.SIGTERM)
+    while server.alive:
+        server.send_signal(signal.SIGHUP)
+    assert server.wait() == 0
 
 
 def test_again_and_again_while_they_chat(server: Server, config: Config) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -69,3 +71,21 @@ class PlacesMachine(RuleBasedStateMachine):
 
 
 TestPlaces = PlacesMachine.TestCase
+
+
+def test_a_crowd_of_addresses_makes_it_no_slower() -> None:
+    """Who comes from ten thousand networks is not to be searched for each time."""
+
+    def cost(addresses: int) -> float:
+        places: Places[Someone] = Places()
+        for number in range(addresses):
+            places.add(Someone(f"2001:db8:{number:x}::/64"))
+        took = []
+        for number in range(200):
+            began = time.perf_counter()
+            places.add(Someone(f"2001:db8:f:{number:x}::/64"))
+            places.discard(places.oldest_of_greediest())
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    assert cost(10_000) < 20 * cost(10)

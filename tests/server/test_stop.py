@@ -357,11 +357,13 @@ def test_members_from_one_address_are_bounded(start: Start) -> None:
 
 
 @pytest.fixture
-def limits() -> Iterator[None]:
-    """Put the limit of descriptors back afterwards."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+def process() -> Iterator[None]:
+    """Put back afterwards what a start changes of its process."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def descriptors() -> list[str]:
@@ -369,7 +371,7 @@ def descriptors() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
-def test_a_start_that_fails_leaves_nothing_open(limits: None, tmp_path: Path) -> None:
+def test_a_start_that_fails_leaves_nothing_open(process: None, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = Settings(port=port, log_file=str(tmp_path / "log"))
