@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from chatroom.core import messages, requests
+from chatroom.core.admission import VERSION, Admission, TryAgain
 from chatroom.core.effects import Close, Effect, Enter, Exit, News, Post, Read, Tell
 from chatroom.core.log import RoomLog
-from chatroom.core.messages import Message
+from chatroom.core.messages import Message, Refused
 from chatroom.core.moderation import LEAVE_COMMAND, Action, Moderator, capitals
-from chatroom.core.oversight import Oversight, Refused
+from chatroom.core.oversight import Oversight
 from chatroom.core.requests import Say
 from chatroom.core.rooms import COUNT_INTERVAL, Room, after
 from chatroom.core.sessions import Peer, Session, Sessions, digest
@@ -32,10 +32,7 @@ from chatroom.core.text import (
     DEFAULT_ROOM,
     MAX_NICK,
     MAX_TEXT,
-    is_guest_key,
     lookup_key,
-    nick_error,
-    nick_key,
     room_error,
     text_error,
     to_nfc,
@@ -44,8 +41,6 @@ from chatroom.core.text import (
 if TYPE_CHECKING:
     from chatroom.core.orders import Order
 
-VERSION = 1
-"""The protocol's version."""
 MAX_TRIES = 5
 """How often a refused hello leaves the connection open for another."""
 SESSION_ENDS = frozenset(("shouting", "leave", "operator", "banned"))
@@ -100,10 +95,10 @@ class Chat:
         """Who is connected, by the key of the nick."""
         self.sessions = Sessions()
         self.oversight = Oversight(self)
+        self.admission = Admission(self)
         self._make_token = make_token
         self._open_log = open_log
         self._members_at: dict[str, int] = {}
-        self._guests = 0
         self._counting: dict[Room, None] = {}
         self._handlers: dict[type, Callable[[Peer, Session, Any, float], None]] = {
             requests.Nick: self._nick,
@@ -209,32 +204,14 @@ class Chat:
         return (
             peer.session is None
             and type(request) is requests.Hello
-            and request.version == VERSION
-            and request.password is not None
-            and self.rules.password is not None
-            and (peer.secure or peer.local)
+            and self.admission.is_guess(peer, request)
         )
 
     def is_right(self, request: requests.Hello | requests.Op) -> bool:
         """Tell whether *request* shows what it has to; it takes as long either way."""
         if isinstance(request, requests.Op):
             return self.oversight.is_right(request)
-        password = self.rules.password
-        if password is None:
-            return True
-        return compare_digest(digest(request.password or ""), password)
-
-    def _password_error(self, peer: Peer, hello: requests.Hello) -> str | None:
-        if self.rules.password is None:
-            return None
-        if not (peer.secure or peer.local):
-            return (
-                "this room has a password, and takes it from another machine "
-                "over TLS only (chat-client --tls)"
-            )
-        if hello.password is None:
-            return "this room has a password"
-        return None if self.is_right(hello) else "that is not the password"
+        return self.admission.is_right(request)
 
     def _first(self, peer: Peer, request: requests.Request, now: float) -> None:
         if type(request) is requests.Hello:
@@ -246,24 +223,13 @@ class Chat:
         self.refuse(peer, "hello-expected", "the first frame has to be a hello", now)
 
     def _hello(self, peer: Peer, hello: requests.Hello, now: float) -> None:
-        session = None
-        if hello.session is not None:
-            session = self.sessions.find(hello.session, now, secure=peer.secure)
-        if not self._may_come_in(peer, hello, session, now):
-            return
         try:
-            if wrong := room_error(hello.room):
-                raise Refused("room-invalid", wrong)
-            leaving = session.room if session is not None else None
-            if not self._has_place_for(hello.room, leaving):
-                self.refuse(peer, "full", "there are too many rooms", now)
-                return
-            nick, key = self._choose_nick(session, hello.nick, now)
-        except Refused as refused:
+            session, nick, key = self.admission.judge(peer, hello, now)
+        except TryAgain as refused:
             self._try_again(peer, refused, now)
             return
-        if banned := self.oversight.ban_of_nick(key, now):
-            self.refuse(peer, "banned", banned, now)
+        except Refused as refused:
+            self.refuse(peer, refused.code, refused.text, now)
             return
         if session is None:
             token = self._make_token()
@@ -274,29 +240,6 @@ class Chat:
             token = hello.session
             self.rules.moderator.forget(session.strikes, now)
         self._take_seat(peer, session, hello.room, nick, key, token, now)
-
-    def _may_come_in(
-        self, peer: Peer, hello: requests.Hello, session: Session | None, now: float
-    ) -> bool:
-        """Tell whether *peer* may be let in, whatever its nick; else refuse it.
-
-        The order is that of protocol.md, section 2.
-        """
-        seated = session is not None and session.peer is not None
-        if banned := self.oversight.ban_of_address(peer, session, now):
-            self.refuse(peer, "banned", banned, now)
-        elif hello.version != VERSION:
-            text = f"this server speaks version {VERSION}, not {hello.version}"
-            self.refuse(peer, "version", text, now)
-        elif why := self._password_error(peer, hello):
-            self.refuse(peer, "password", why, now)
-        elif session is None and (locked := self.oversight.lock(now)):
-            self.refuse(peer, "not-allowed", locked, now)
-        elif not seated and (full := self._full(peer)):
-            self.refuse(peer, "full", full, now)
-        else:
-            return True
-        return False
 
     def _take_seat(
         self,
@@ -342,67 +285,20 @@ class Chat:
         else:
             self._enter(peer, session, name, now)
 
-    def _try_again(self, peer: Peer, refused: Refused, now: float) -> None:
+    def _try_again(self, peer: Peer, refused: TryAgain, now: float) -> None:
         peer.tries += 1
         if peer.tries > MAX_TRIES:
             self.refuse(peer, refused.code, f"{refused.text}; too many tries", now)
         else:
             self.tell(peer, messages.Error(refused.code, refused.text))
 
-    def _full(self, peer: Peer) -> str | None:
-        rules = self.rules
-        if rules.max_clients and len(self.nicks) >= rules.max_clients:
-            return "the server is full; try again later"
-        here = self._members_at.get(peer.address, 0)
-        if rules.max_clients_per_ip and here >= rules.max_clients_per_ip:
-            return f"{here} are here from your address; no more are let in"
-        return None
-
-    def _choose_nick(
-        self, session: Session | None, wanted: str | None, now: float
-    ) -> tuple[str, str]:
-        """Return the (nick, key) for a hello; raise ``Refused`` where none is free."""
-        if session is not None and self._is_free(session.key, session):
-            return session.nick, session.key
-        if wanted is not None:
-            return self._check_nick(wanted, session)
-        if session is not None:
-            raise Refused("nick-taken", f"somebody else is {session.nick} now")
-        return self.guest_nick(now)
-
-    def guest_nick(self, now: float) -> tuple[str, str]:
-        """Return a (nick, key) that nobody has and nobody can ask for.
-
-        They are given anew after a restart: an order is against who had it before.
-        """
-        while True:
-            self._guests += 1
-            nick = f"guest-{self._guests}"
-            if nick not in self.nicks and not self.oversight.is_against(nick, now):
-                return nick, nick
+    def here_from(self, address: str) -> int:
+        """Return how many are here from *address*."""
+        return self._members_at.get(address, 0)
 
     def find(self, key: str) -> Session | None:
         """Return who has the nick with *key*, or had it last and may come back."""
         return self.nicks.get(key) or self.sessions.latest(key)
-
-    def _is_free(self, key: str, owner: Session | None) -> bool:
-        """Tell whether *owner*, or somebody new, may have the nick with *key*."""
-        holder = self.nicks.get(key)
-        if holder is not None and holder is not owner:
-            return False
-        shown = owner.operator if owner is not None else None
-        return self.oversight.operators.may_have(key, shown)
-
-    def _check_nick(self, wanted: str, owner: Session | None) -> tuple[str, str]:
-        nick = to_nfc(wanted)
-        if why := nick_error(nick):
-            raise Refused("nick-invalid", why)
-        key = nick_key(nick)
-        if not self._is_free(key, owner):
-            raise Refused("nick-taken", f"{nick} is taken; choose another nick")
-        if is_guest_key(key) and key not in self.nicks:
-            raise Refused("nick-invalid", "names like guest-1 are given by the server")
-        return nick, key
 
     # -- members --------------------------------------------------------------
 
@@ -509,7 +405,7 @@ class Chat:
         if to_nfc(request.nick) == session.nick:
             return
         try:
-            nick, key = self._check_nick(request.nick, session)
+            nick, key = self.admission.check_nick(request.nick, session)
             if banned := self.oversight.ban_of_nick(key, now):
                 raise Refused("banned", banned)
         except Refused as refused:
@@ -540,7 +436,7 @@ class Chat:
             self.tell(peer, messages.Error("room-invalid", why))
         elif request.room == room.name:
             self.effects.append(Enter(peer, room, len(room.members), room.topic))
-        elif not self._has_place_for(request.room, room):
+        elif not self.has_place_for(request.room, room):
             text = "there are too many rooms; join one that is there"
             self.tell(peer, messages.Error("full", text))
         else:
@@ -622,7 +518,7 @@ class Chat:
 
     # -- rooms ----------------------------------------------------------------
 
-    def _has_place_for(self, name: str, leaving: Room | None) -> bool:
+    def has_place_for(self, name: str, leaving: Room | None) -> bool:
         """Tell whether the room *name* is there or can be, once *leaving* is left."""
         if name in self.rooms or not self.rules.max_rooms:
             return True

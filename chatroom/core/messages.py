@@ -187,6 +187,15 @@ class Error:
     ref: str | None = None
 
 
+class Refused(Exception):
+    """Raised where a request is answered by the ``Error`` with *code* and *text*."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 @dataclass(slots=True)
 class Ping:
     """Are you there?"""

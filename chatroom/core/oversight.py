@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from chatroom.core import messages
 from chatroom.core.effects import News, Record
+from chatroom.core.messages import Refused
 from chatroom.core.operators import Operators
 from chatroom.core.orders import (
     MAX_ORDERS,
@@ -34,15 +35,6 @@ if TYPE_CHECKING:
     from chatroom.core.requests import Op
     from chatroom.core.rooms import Room
     from chatroom.core.sessions import Peer, Session
-
-
-class Refused(Exception):
-    """A request that is answered by the error *code* with *text* for a person."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
 
 
 class Oversight:
@@ -153,7 +145,7 @@ class Oversight:
                 chat.tell(session.peer, messages.Error("not-allowed", text))
         for session in list(chat.nicks.values()):
             if not operators.may_have(session.key, session.operator):
-                chat.rename(session, *chat.guest_nick(now), now)
+                chat.rename(session, *chat.admission.guest_nick(now), now)
 
     def is_guess(self, peer: Peer, request: Op) -> bool:
         """Tell whether *request* shows a key that is to be judged."""

@@ -38,6 +38,7 @@ from chatroom.config import (
 from chatroom.core.chat import Rules
 from chatroom.core.moderation import Moderator
 from chatroom.core.operators import Operators, parse
+from chatroom.core.orders import MAX_ORDERS
 from chatroom.core.sessions import digest
 from chatroom.errors import StartError
 from chatroom.server.web import Page, read_page
@@ -58,6 +59,9 @@ TLS_MEMBER_BYTES = 128 * 1024
 that is not whole; a record that is not taken adds 40."""
 ROOM_BYTES = 2048
 """What a room costs beside its messages and members."""
+ORDER_BYTES = 4096
+"""What an order of an operator costs (measured: 3.9 KB with the longest reason, kept
+in a file)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +239,8 @@ def worst_case_memory(settings: Settings) -> int | None:
     rooms = settings.max_rooms + 1
     kept = min(rooms * max(settings.keep_bytes, MAX_FRAME), max_kept(settings))
     tables = BASE_BYTES + rooms * ROOM_BYTES + LOG_BACKLOG
+    if settings.operator_file:
+        tables += MAX_ORDERS * ORDER_BYTES
     return tables + clients + kept + settings.max_output_total
 
 

@@ -5,6 +5,7 @@ What happens when many clients do everything at once is in ``test_chat_machine.p
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from chatroom.core import messages, requests
 from chatroom.core.chat import MAX_TRIES, Rules
 from chatroom.core.moderation import Moderator
+from chatroom.core.operators import Operators
 from chatroom.core.requests import Hello, Invalid, Join, Say, Whisper
-from chatroom.core.sessions import Peer
+from chatroom.core.sessions import Peer, digest
 from tests.support.stage import Line, Stage
 
 HELLO = Hello(1, "ann")
@@ -97,19 +99,32 @@ def test_a_second_hello_is_refused_and_nothing_ends(stage: Stage) -> None:
 
 
 FAULTS: dict[str, dict[str, object]] = {
+    "address": {},
     "version": {"version": 2},
+    "password": {"password": "wrong"},
+    "lock": {},
     "clients": {},
     "room-invalid": {"room": "No Room"},
     "rooms": {"room": "third"},
     "nick-invalid": {"nick": "-"},
     "nick-taken": {"nick": "ANN"},
+    "nick": {"nick": "Eve"},
 }
 
 
 @pytest.mark.parametrize(
     ("faults", "code"),
     [
+        (["address", "version", "password", "lock", "clients"], "banned"),
+        (["address", "room-invalid", "nick-invalid"], "banned"),
         (["version"], "version"),
+        (["version", "password", "lock", "clients"], "version"),
+        (["password", "lock", "clients", "room-invalid"], "password"),
+        (["lock", "clients", "room-invalid", "nick-invalid"], "not-allowed"),
+        (["clients", "nick"], "full"),
+        (["room-invalid", "nick"], "room-invalid"),
+        (["rooms", "nick"], "full"),
+        (["nick"], "banned"),
         (["version", "clients", "room-invalid", "nick-invalid"], "version"),
         (["clients", "room-invalid", "nick-invalid"], "full"),
         (["clients", "nick-taken"], "full"),
@@ -126,9 +141,18 @@ def test_the_order_in_which_a_hello_is_checked(
 ) -> None:
     max_clients = 2 if "clients" in faults else 3
     stage = Stage(Rules(max_clients=max_clients, max_rooms=2))
-    stage.member("ann", "first")
+    ann = stage.member("ann", "first")
     stage.member("bob", "second")
+    stage.chat.oversight.appoint(Operators({digest("key"): "root"}), stage.now)
+    stage.send(ann, requests.Op("login", key="key"))
+    if "address" in faults:
+        stage.send(ann, requests.Op("ban", None, "192.0.2.1"))
+    if "lock" in faults:
+        stage.send(ann, requests.Op("lock"))
+    stage.send(ann, requests.Op("ban", "eve"))
+    stage.chat.rules = replace(stage.chat.rules, password=digest("sesame"))
     fields: dict[str, object] = {"version": 1, "nick": "carol", "room": "first"}
+    fields["password"] = "sesame"
     for fault in faults:
         fields |= FAULTS[fault]
     peer = stage.connect()

@@ -6,6 +6,7 @@ console, nothing that the content policy forbids.
 """
 
 import json
+import signal
 import sys
 import threading
 import unicodedata
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from chatroom.core.operators import entry
 from tests.integration.conftest import Start
 from tests.integration.test_client import Typist
 from tests.integration.test_tls import PAIR
@@ -30,6 +32,8 @@ CHROMIUM = find()
 LONG = 20.0
 TALL = 30_000
 """Pixels of a window in which some hundred messages are seen at once."""
+KEY = "2f3a9c41d07be8865512f3a9c41d07be88655120"
+"""An operator's."""
 LOST = ("WebSocket connection to", "net::ERR_")
 """What the browser itself says of a server that is not there."""
 
@@ -251,7 +255,7 @@ def test_whispers_go_both_ways(visit: Visit, server: Server, room: str) -> None:
     ann = visit("ann", room)
     eve = visit("eve", room)
     ann.see(eve.nick, "#members")
-    ann.page.click(f"#members [data-nick={bob.nick}]")
+    ann.page.click(f"#members [value={bob.nick}]")
     ann.page.type("psst")
     ann.page.press("Enter")
     whisper = bob.expect("whisper", skip=("joined",), text="psst")
@@ -295,7 +299,7 @@ def test_a_shout_is_told_before_and_then_warned_and_kicked(
     ann.see("strike 1 of 2, a warning", "#hint")
     bob.expect_nothing()
     ann.page.type("x")
-    ann.page.wait("document.getElementById('hint').hidden")
+    ann.page.wait("!document.getElementById('hint').checkVisibility()")
     ann.page.press("Enter")
     assert next_say(bob)["text"] == "HELLO?x"
     ann.say("HELLO?")
@@ -354,7 +358,9 @@ def test_leaving_is_an_end(visit: Visit, server: Server, room: str) -> None:
     ann.say("!leave")
     ann.see("Good-bye", "#ended")
     assert bob.expect("left", skip=("joined",))["reason"] == "leave"
-    ann.page.click("#ended-again")
+    ann.page.click("#ended button")
+    ann.page.wait("!document.getElementById('ended').checkVisibility()")
+    ann.page.click("#banner-button")
     ann.arrived()
     bob.expect("joined")
     ann.page.click("#leave")
@@ -653,6 +659,288 @@ def test_waits_double_to_thirty_seconds_and_are_shaken(visit: Visit) -> None:
     assert [waits[0][8], waits[2][8]] == [22.5, 37.5]
 
 
+# -- operators ------------------------------------------------------------------------
+
+
+def guarded(start: Start, tmp_path: Path, *options: str) -> Server:
+    """A server with an operator, alice."""
+    (tmp_path / "operators").write_text(f"{entry('alice', KEY)}\n")
+    (tmp_path / "operators").chmod(0o600)
+    return start(*OPTIONS, "--operator-file", str(tmp_path / "operators"), *options)
+
+
+def show_key(visitor: Visitor) -> None:
+    """Become an operator."""
+    visitor.page.type(f"/op {KEY}")
+    visitor.page.press("Enter")
+    visitor.see("by the key of alice")
+
+
+def test_a_key_is_never_to_be_read(visit: Visit, start: Start, tmp_path: Path) -> None:
+    server = guarded(start, tmp_path)
+    bob = member(server, "tea")
+    ann = visit("ann", "tea", server.address)
+    page = ann.page
+    values = "['text', 'key'].map((id) => document.getElementById(id).value)"
+    for ways in (("/op ", KEY), (f"/op {KEY}",), (f"  /OP\n{KEY}",)):
+        for typed in ways:
+            page.type(typed)
+        assert page.value(values) == ["", KEY]
+        assert page.value("document.activeElement.id") == "key"
+        assert page.value("document.activeElement.type") == "password"
+        page.press("Escape")
+        page.wait("document.activeElement.id === 'text'")
+        page.wait(f"{values}.join('') === ''")
+    page.value("document.execCommand('undo')")
+    assert page.value(f"{values}[0]") == ""
+    page.press("Escape")
+    ann.say("/op")
+    page.wait("document.activeElement.id === 'key'")
+    ann.say("wrong")
+    ann.see("that is no operator's key")
+    ann.say("/op", KEY)
+    ann.see("you are an operator, by the key of alice")
+    everywhere = (
+        "JSON.stringify([localStorage, sessionStorage, history.state, location.href,"
+        " document.documentElement.outerHTML,"
+        " Array.from(document.querySelectorAll('input, textarea'), (one) => one.value)"
+        "])"
+    )
+    page.wait(f"!{everywhere}.includes({KEY!r})")
+    ann.say("/nick alice")
+    ann.see("is now alice")
+    bob.expect("renamed", skip=("joined",), new="alice")
+    bob.expect_nothing()
+
+
+def test_a_key_is_not_sent_over_plain_http(
+    visit: Visit, start: Start, tmp_path: Path
+) -> None:
+    """``0.0.0.0`` is this machine, but a browser does not trust it as ``localhost``."""
+    server = guarded(start, tmp_path, "--web-host", "0.0.0.0")
+    bob = member(server, "tea")
+    where = ("0.0.0.0", server.address[1])
+    ann = visit("ann", "tea", where, width=320, height=480)
+    for typed in ("/op ", KEY):
+        ann.page.type(typed)
+    ann.see("Over plain http", "#operator")
+    assert not ann.page.shows("#key")
+    dialog = "document.getElementById('operator')"
+    box = ann.page.value(f"{dialog}.getBoundingClientRect().toJSON()")
+    assert 0 <= box["left"] < box["right"] <= 320
+    assert 0 <= box["top"] < box["bottom"] <= 480
+    ann.page.click("#operator-close")
+    ann.page.wait("document.activeElement.id === 'text'")
+    ann.page.type(f"/op {KEY}")
+    ann.see("Over plain http", "#operator")
+    ann.page.press("Enter")
+    ann.page.wait("document.activeElement.id === 'text'")
+    ann.say("/lock", "that was all")
+    ann.see("that is for operators")
+    assert next_say(bob)["text"] == "that was all"
+    assert not ann.sees("no operator's key")
+
+
+def test_operators_keep_order(visit: Visit, start: Start, tmp_path: Path) -> None:
+    server = guarded(start, tmp_path)
+    bob, eve = member(server, "tea"), member(server, "tea", "eve")
+    ann = visit("ann", "tea", server.address)
+    ann.say("/topic")
+    ann.see("There is no topic.")
+    ann.say("/kick")
+    ann.see("Write it so: /kick NICK [REASON]")
+    show_key(ann)
+    ann.say("/topic Tea <b>at</b> five")
+    assert bob.expect("topic", skip=("joined",))["topic"] == "Tea <b>at</b> five"
+    ann.see("Tea <b>at</b> five", "#topic")
+    ann.say("/topic")
+    ann.see("The topic: Tea <b>at</b> five")
+    ann.say("/topic -")
+    ann.see("has taken the topic away")
+    assert not ann.page.shows("#topic")
+
+    ann.say(f"/mute {bob.nick} 10m too loud")
+    ann.see(f"{bob.nick} is mute for ")
+    assert "(too loud)" in bob.expect("error", skip=("topic",), code="muted")["text"]
+    ann.say(f"/unmute {bob.nick}", f"/pardon {bob.nick}")
+    ann.see(f"{bob.nick} is mute no longer")
+    ann.see("there were 0")
+
+    ann.say(f"/kick {eve.nick} enough of it")
+    kick = eve.recv_until(lambda frame: frame.type == "kick")[-1]
+    assert (kick["reason"], "(enough of it)" in kick["text"]) == ("operator", True)
+    ann.see("left (operator)")
+    for line in (f"{eve.nick} 2h spam", "10.0.0.0/8 90s", "2001:db8::1", "10.1.1"):
+        ann.say(f"/ban {line}")
+    ann.say("/bans", "/nobody-but-an-operator")
+    ann.see("There is no /nobody-but-an-operator")
+    ann.see("10.1.1 – for good, by")
+    ann.see("2001:db8::/64 – for good, by")
+    ann.see(f"{eve.nick} – until ")
+    ann.see(f"by {ann.nick}: spam")
+    ann.see("10.0.0.0/8 – until ")
+    for line in (eve.nick, "10.0.0.0/8", "2001:db8::1", "10.1.1"):
+        ann.say(f"/unban {line}")
+    ann.say("/bans")
+    ann.see("Nobody is banned.")
+
+    ann.say("/lock")
+    ann.see("nobody new is let in")
+    late = visit(address=server.address)
+    late.page.wait("document.activeElement.id === 'nick'")
+    late.say("late")
+    late.see("has locked the room", "#entry-error")
+    ann.say("/unlock")
+    ann.see("whoever comes is let in again")
+    late.page.press("Enter")
+    late.arrived()
+
+
+def test_bans_come_page_by_page(visit: Visit, start: Start, tmp_path: Path) -> None:
+    server = guarded(start, tmp_path)
+    boss = member(server, "tea")
+    boss.send("op", do="login", key=KEY)
+    reason = "x" * 400
+    for number in range(300):
+        boss.send("op", do="ban", nick=f"troll-{number}", reason=reason)
+    boss.sync(LONG)
+    ann = visit("ann", "den", server.address, height=TALL)
+    show_key(ann)
+    ann.say("/bans")
+    ann.see(f"troll-99 – for good, by {boss.nick}: {reason}")
+    shown = ann.page.text("#list")
+    assert all(f"troll-{number} – " in shown for number in range(300))
+
+
+def test_who_is_hit_is_told(visit: Visit, start: Start, tmp_path: Path) -> None:
+    server = guarded(start, tmp_path)
+    boss = member(server, "tea")
+    boss.send("op", do="login", key=KEY)
+    ann = visit("ann", "tea", server.address)
+    boss.send("op", do="mute", nick=ann.nick, seconds=600, reason="too loud")
+    ann.see("(too loud)")
+    ann.say("is anybody here?")
+    ann.see("has muted you", "#hint")
+    ann.see("Not said")
+    assert ann.page.value("document.getElementById('text').value") == "is anybody here?"
+    boss.send("op", do="unmute", nick=ann.nick)
+    boss.recv_until(lambda frame: frame.get("do") == "unmute")
+    ann.page.press("Enter")
+    ann.shows(["is anybody here?"])
+
+    boss.send("op", do="kick", nick=ann.nick, reason="enough")
+    ann.see("Disconnected by an operator", "#ended")
+    ann.see("(enough)", "#ended")
+    ann.page.click("#ended-again")
+    ann.arrived()
+    boss.send("op", do="ban", nick=ann.nick, seconds=3600, reason="spam")
+    ann.see("You are banned", "#ended")
+    ann.see("(spam)", "#ended")
+    ann.page.click("#ended-again")
+    # It is said who may come in, and another name may.
+    ann.see("(spam)", "#entry-error")
+    tries = server.log().count("connect ")
+    ann.page.value("new Promise((done) => setTimeout(done, 1500))")
+    assert server.log().count("connect ") == tries
+    ann.page.value("document.getElementById('nick').select()")
+    ann.join(fresh("anna"))
+    ann.say(f"/nick {boss.nick}")
+    ann.see("is taken")
+
+
+def test_an_order_is_not_given_twice(
+    visit: Visit, start: Start, tmp_path: Path
+) -> None:
+    """Nor is a key: what was on its way when the connection was lost is told."""
+    server = guarded(start, tmp_path)
+    ann = visit("ann", "tea", server.address, loses=True)
+    ann.page.value(
+        """{
+            window.sent = [];
+            const { send } = WebSocket.prototype;
+            WebSocket.prototype.send = function (data) {
+                sent.push(data);
+                send.call(this, data);
+            };
+        }"""
+    )
+    show_key(ann)
+    server.process.send_signal(signal.SIGSTOP)
+    ann.say("/kick bob", "/op", KEY)
+    server.stopped = True
+    server.kill()
+    ann.see("No answer came to /kick bob: it may have been done, or not.")
+    ann.see("No answer came to /op:")
+    ann.say("/ban eve", "/op", KEY)
+    ann.see("There is no connection: nothing was done.")
+    guarded(start, tmp_path, "--port", str(server.address[1]))
+    ann.page.value("document.getElementById('banner-button').click()")
+    ann.arrived()
+    ann.say("back")
+    ann.see("back", "#list .own")
+    ops = ann.page.value("sent.map(JSON.parse).filter(({ type }) => type === 'op')")
+    assert [op["do"] for op in ops] == ["login", "kick", "login"]
+
+
+def test_an_error_answers_what_was_asked(visit: Visit) -> None:
+    """By the order of the questions, as an ``op`` and its answer have no ref."""
+    found = visit().page.value(
+        """import("/chat.js").then(({ Questions }) => {
+            const questions = new Questions();
+            questions.ask("rooms", "rooms");
+            questions.ask("history", "history");
+            questions.ask("op", "op one", "/lock");
+            questions.ask("history", "history two");
+            questions.ask("op", "op two", "/kick bob");
+            questions.ask("op", "op three", "/ban bob");
+            return [
+                questions.refused("muted"),
+                questions.refused("not-allowed"),
+                questions.refused("internal"),
+                questions.answered("op"),
+                questions.answered("members"),
+                questions.lost(),
+                questions.refused("not-allowed"),
+            ];
+        })"""
+    )
+    assert found == [
+        None, "op one", "history", "op two", None, ["/ban bob"], None,
+    ]  # fmt: skip
+
+
+def test_what_an_order_is_about(visit: Visit) -> None:
+    cases: dict[tuple[str, str], dict[str, object]] = {
+        ("ban", "bob"): {"nick": "bob"},
+        ("ban", "bob 90s"): {"nick": "bob", "seconds": 90},
+        ("ban", "bob 10m too  loud "): {
+            "nick": "bob", "seconds": 600, "reason": "too  loud",
+        },
+        ("ban", "@10.0.0.1"): {"nick": "10.0.0.1"},
+        ("ban", "192.0.2.1 7d"): {"address": "192.0.2.1", "seconds": 604800},
+        ("ban", "192.0.2.256"): {"nick": "192.0.2.256"},
+        ("ban", "10.0.1"): {"nick": "10.0.1"},
+        ("unban", "::1"): {"address": "::1"},
+        ("unban", "2001:db8::/32"): {"address": "2001:db8::/32"},
+        ("mute", "10.0.0.1 2h x"): {"nick": "10.0.0.1", "seconds": 7200, "reason": "x"},
+        ("kick", "bob 10m late"): {"nick": "bob", "reason": "10m late"},
+        ("pardon", "bob"): {"nick": "bob"},
+        ("lock", ""): {},
+    }  # fmt: skip
+    # Nobody is banned for good who was meant to be for ten minutes.
+    slips = [
+        ("ban", "bob 10min"), ("ban", "bob 10"), ("mute", "bob 0m"), ("ban", ""),
+        ("ban", "bob 10 m"), ("ban", "bob 10mx"), ("unban", "bob 10m"), ("lock", "x"),
+    ]  # fmt: skip
+    lines = json.dumps([*cases, *slips])
+    found = visit().page.value(
+        "import('/chat.js').then(({ orderOf }) =>"
+        f" {lines}.map(([name, rest]) => JSON.stringify(orderOf(name, rest))))"
+    )
+    expected = [{"do": name, **fields} for (name, _), fields in cases.items()]
+    assert [json.loads(one) for one in found] == [*expected, *[None] * len(slips)]
+
+
 # -- long logs ----------------------------------------------------------------------
 
 
@@ -751,13 +1039,40 @@ def test_nothing_is_cut_off_at_any_width(
     if narrow:
         ann.page.click("#members-button")
         ann.page.wait("document.activeElement.closest('#members')")
+        side = "document.getElementById('members-panel').getBoundingClientRect()"
+        ann.page.wait(f"{side}.left > 0 && {side}.right === {width}")
         ann.page.press("ArrowDown")
         ann.page.press("Enter")
+        ann.page.wait(f"{side}.left >= {width}")
     else:
-        ann.page.click(f"#members [data-nick={bob.nick}]")
+        ann.page.click(f"#members [value={bob.nick}]")
     ann.page.wait("document.getElementById('text').value.startsWith('/msg ')")
     ann.page.press("Escape")
     assert ann.page.value("document.activeElement.id") == "text"
+
+
+def test_a_touch_beside_a_drawer_closes_it_and_does_nothing_else(
+    visit: Visit, room: str
+) -> None:
+    ann = visit("ann", room, width=360, height=640)
+    ann.page.prefer(reduced_motion="reduce")  # Else it is in the way while it goes.
+    ann.page.type("not sent")
+    ann.page.click("#rooms-button")
+    ann.page.wait("document.activeElement.closest('#rooms')")
+    assert ann.page.shows("#rooms-panel:popover-open")
+    ann.page.click("#send")
+    ann.page.wait("!document.querySelector(':popover-open')")
+    ann.page.wait("document.getElementById('text').value === 'not sent'")
+    ann.page.press("Escape")
+    for way in ("Escape", "#rooms-panel .close", "#rooms a"):
+        ann.page.click("#rooms-button")
+        ann.page.wait("document.activeElement.closest('#rooms')")
+        if way == "Escape":
+            ann.page.press(way)
+        else:
+            ann.page.click(way)
+        ann.page.wait("!document.querySelector(':popover-open')")
+        ann.page.wait("document.activeElement.id === 'text'")
 
 
 def test_a_screen_reader_hears_what_is_new_and_not_what_is_scrolled(

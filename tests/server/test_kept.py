@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from chatroom.config import MAX_KEPT, MIB, Settings
+from chatroom.core.orders import MAX_ORDERS
 from chatroom.server import parts
-from chatroom.server.parts import max_kept, worst_case_memory
+from chatroom.server.parts import ORDER_BYTES, max_kept, worst_case_memory
 from tests.server.conftest import Start
 from tests.support.inprocess import Client, World
 
@@ -91,6 +92,8 @@ def test_the_bound_that_is_printed_counts_it(monkeypatch: pytest.MonkeyPatch) ->
     assert few is not None and bound - few == pytest.approx(
         MAX_KEPT - 10 * MIB, abs=4 * MIB
     )
+    overseen = worst_case_memory(Settings(operator_file="operators"))
+    assert overseen is not None and overseen - bound == MAX_ORDERS * ORDER_BYTES
     for endless in (
         Settings(max_clients=0),
         Settings(max_rooms=0),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatroom.config import MAX_UNFINISHED
-from chatroom.core import chat
+from chatroom.core import admission
 from chatroom.net.transport import LINGER
 from chatroom.server.guard import FORGET, LONGEST
 from tests.server.conftest import Start
@@ -62,7 +62,7 @@ def test_it_is_compared_in_constant_time(
         compared.append((len(one), len(other)))
         return compare_digest(one, other)
 
-    monkeypatch.setattr(chat, "compare_digest", compare)
+    monkeypatch.setattr(admission, "compare_digest", compare)
     for password in ("", "o", SECRET, SECRET + "x" * 500):
         guess(world, password)
         world.advance(LONGEST)

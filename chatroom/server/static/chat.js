@@ -1,8 +1,8 @@
 // The page's side of the chat: docs/protocol.md over a WebSocket, and what is seen of it.
 //
-// Each part knows only those above it: texts (pure) - Outbox (what is owed) - Room (what
-// was seen and missed) - Backoff, Connection - Chat (what follows from each frame) - rows,
-// LogView (draws what is in sight) - Face (the rest of the page) - commands.
+// Each part knows only those above it: texts (pure) - Outbox, Questions (what is owed) -
+// Room (what was seen and missed) - Backoff, Connection - Chat (what follows from each
+// frame) - rows, LogView (draws what is in sight) - Face (the rest of the page) - commands.
 // What others wrote reaches the page as text nodes alone.
 
 const PAGE = 200 // Messages asked for at once, the most that a server gives.
@@ -14,10 +14,14 @@ const SILENCE = 30 // Seconds without a word until the server is asked for one.
 const PATIENCE = 5 // Seconds for a good-bye, and until history is asked for again.
 const ALIASES = 4 // Names tried where ours is taken; five hellos are allowed.
 const NAMED = 500 // With more members they are not named.
+const GUESS = 48 // The height of a row that was never drawn.
 const TOGETHER = 300000 // Milliseconds that sayings stand under one name for.
 
-const NICK_ERRORS = ["nick-taken", "nick-invalid"]
-const ROOM_ERRORS = ["full", "room-invalid"]
+// How far a connection has come: welcome, the first `room`, nothing from before in doubt.
+const [OUT, GREETED, ARRIVED, SETTLED] = [0, 1, 2, 3]
+
+// What it is that an error without a ref refuses.
+const ABOUT = { "nick-taken": "nick", "nick-invalid": "nick", banned: "nick", full: "join", "room-invalid": "join" }
 const PASSING = ["nick-taken", "full", "timeout", "internal"]
 
 // --- texts
@@ -28,29 +32,16 @@ export function isShout(text, letters = 1) {
 	return (text.match(/\p{Uppercase}/gu) ?? []).length >= Math.max(1, letters)
 }
 
-export function nickKey(nick) {
+function nickKey(nick) {
 	const folded = nick.normalize("NFKC").toUpperCase().toLowerCase()
 	return folded.replaceAll("ς", "σ").normalize("NFKC")
 }
 
 // Whether `text` has `nick` in it as a word of its own.
-export function names(text, nick) {
+function names(text, nick) {
 	const key = nickKey(nick).replaceAll(".", "\\.")
 	const word = "[\\p{L}\\p{M}\\p{N}_]"
 	return new RegExp(`(?<!${word}|${word}[-.])${key}(?!${word}|[-.]${word})`, "u").test(nickKey(text))
-}
-
-// `text` in pieces, `{text}` or `{text, url}`.
-export function pieces(text) {
-	const found = []
-	let done = 0
-	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
-		const link = withoutTail(match)
-		if (!URL.canParse(link)) continue
-		found.push({ text: text.slice(done, index) }, { text: link, url: new URL(link).href })
-		done = index + link.length
-	}
-	return [...found, { text: text.slice(done) }].filter((piece) => piece.text)
 }
 
 // A link without the punctuation of the sentence that it ends.
@@ -62,23 +53,17 @@ function withoutTail(link) {
 	return link
 }
 
-export function hueOf(nick) {
-	let hash = 2166136261
-	for (const char of nickKey(nick)) hash = Math.imul(hash ^ char.codePointAt(0), 16777619)
-	return ((hash >>> 8) % 24) * 15
-}
-
 const isGuest = (nick) => /^guest-\d+$/.test(nickKey(nick))
-const isRoom = (name) => /^[a-z0-9][a-z0-9_-]{0,31}$/.test(name)
 const roomOf = (text) => text.trim().replace(/^#/, "")
+const targetOf = ({ nick, address }) => nick ?? address
 const amount = (number, thing) => `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`
 
 // What the browser keeps for us; some let nobody keep anything.
-function recall(area, name) {
+function recall(name, area = "sessionStorage") {
 	try { return window[area].getItem(name) ?? "" } catch { return "" }
 }
 
-function keep(area, name, value) {
+function keep(name, value, area = "sessionStorage") {
 	try { window[area].setItem(name, value) } catch { /* It is forgotten, then. */ }
 }
 
@@ -98,9 +83,9 @@ export class Outbox {
 	}
 
 	flush(send) {
-		for (const item of this.items.filter(({ sent }) => !sent)) {
+		for (const item of this.items) {
+			if (!item.sent) send(item.frame)
 			item.sent = true
-			send(item.frame)
 		}
 	}
 
@@ -113,17 +98,11 @@ export class Outbox {
 		return frame
 	}
 
-	done(type, matches) {
+	done(type, matches = () => true) {
 		const at = this.items.findIndex(({ frame, sent }) => sent && frame.type === type && matches(frame))
 		if (at < 0) return false
 		this.items = this.items.filter(({ frame }, index) => index > at || frame.type !== type)
 		return true
-	}
-
-	// An error without a ref: return whether it was about one of these.
-	refused(code) {
-		if (NICK_ERRORS.includes(code)) return this.done("nick", () => true)
-		return ROOM_ERRORS.includes(code) && this.done("join", () => true)
 	}
 
 	#find(ref) {
@@ -132,8 +111,7 @@ export class Outbox {
 
 	// The session goes on, and has judged all up to `lastRef`.
 	cameBack(lastRef) {
-		const at = this.#find(lastRef)
-		this.items.slice(0, at + 1).forEach((item) => { item.judged = true })
+		for (const item of this.items.slice(0, this.#find(lastRef) + 1)) item.judged = true
 	}
 
 	// The log holds what was said as `ref`.
@@ -167,15 +145,40 @@ export class Outbox {
 	}
 }
 
+// What was asked and is not answered, in that order; an order is told of by its name.
+export class Questions {
+	#open = []
+
+	ask(kind, take, order) {
+		this.#open.push({ kind, take, order })
+	}
+
+	answered(...kinds) {
+		const at = this.#open.findIndex(({ kind }) => kinds.includes(kind))
+		return at < 0 ? null : this.#open.splice(at, 1)[0].take
+	}
+
+	// An error without a ref.  Only those to the log can fail, and orders; who is mute, or
+	// no operator any more, is told so unasked.
+	refused(code) {
+		return this.answered(...({ muted: [], "not-allowed": ["op"] }[code] ?? ["history", "op"]))
+	}
+
+	// Return the orders that may have been carried out, or not.
+	lost() {
+		return this.#open.splice(0).flatMap(({ order }) => order ?? [])
+	}
+}
+
 // --- what was seen and missed of a room
 
 // What is shown in a log is data; `height` is that of its row once it was drawn.
-const entry = (kind, fields) => ({ kind, at: Date.now(), height: 0, ...fields })
+const entry = (kind, fields) => ({ kind, at: Date.now(), height: GUESS, ...fields })
 const notice = (text) => entry("notice", { text })
 
 // A log with numbers: who comes back asks, page by page, for what stands after the last
 // one seen; what is said meanwhile is left to the pages.  Returned is what to show.
-export class Room {
+class Room {
 	entries = []
 	log = "" // Whose numbers these are:
 	lastId = 0 // The newest message seen, or known to be gone.
@@ -183,28 +186,22 @@ export class Room {
 	older = false // Whether there may be more before it.
 	catchingUp = false
 	torn = false // Whether something that was missed is gone.
-	asked = false // Whether a page of what was missed is on its way.
-	askedOlder = false
+	asked = false // Whether a page is on its way.
 	#target = 0
 
-	constructor(name) {
-		this.name = name
-	}
-
 	arrive(frame, back) {
-		this.asked = this.askedOlder = false
+		this.name = frame.room
+		this.asked = false
 		const behind = frame.last_id - this.lastId
 		const near = frame.log === this.log && behind >= 0 && behind <= FAR_BEHIND
 		return this.log && (back || near) ? this.#resume(frame) : this.#begin(frame)
 	}
 
 	#begin({ log, last_id, oldest_id }) {
-		this.entries = []
-		this.log = log
-		this.lastId = last_id
-		this.first = last_id + 1
-		this.older = oldest_id <= last_id
-		this.catchingUp = this.torn = false
+		Object.assign(this, {
+			entries: [], log, lastId: last_id, first: last_id + 1, older: oldest_id <= last_id,
+			catchingUp: false, torn: false,
+		})
 		return []
 	}
 
@@ -212,7 +209,7 @@ export class Room {
 		const told = []
 		if (!this.catchingUp) this.torn = false
 		if (log !== this.log) {
-			told.push(notice("The server has another history than before: what was said while you were away may be gone."))
+			told.push(notice("The server has another history now: what was said meanwhile may be gone."))
 			this.log = log
 			this.lastId = Math.min(Math.max(oldest_id - 1, last_id - OF_ANOTHER), last_id)
 			this.older = false // What stands above has numbers of the other log.
@@ -225,11 +222,13 @@ export class Room {
 		return told
 	}
 
-	// What asks for what was missed, if it is time.
-	question() {
-		if (!this.catchingUp || this.asked) return null
-		this.asked = true
-		return { type: "history", after: this.lastId, limit: PAGE }
+	// What asks for what was missed, or stands before, where there is any.
+	get question() {
+		return this.catchingUp ? { type: "history", after: this.lastId, limit: PAGE } : null
+	}
+
+	get olderQuestion() {
+		return this.older && !this.catchingUp ? { type: "history", before: this.first, limit: OLDER } : null
 	}
 
 	live(frame) {
@@ -243,7 +242,6 @@ export class Room {
 	}
 
 	missed(page) {
-		this.asked = false
 		const found = []
 		for (const message of page.messages.filter(({ id }) => id > this.lastId)) {
 			found.push(...this.#skipTo(message.id - 1), message)
@@ -262,14 +260,7 @@ export class Room {
 		return [notice(`${amount(gone, "message")} that you missed: gone from the server.`)]
 	}
 
-	olderQuestion() {
-		if (!this.older || this.askedOlder || this.catchingUp) return null
-		this.askedOlder = true
-		return { type: "history", before: this.first, limit: OLDER }
-	}
-
 	before(page) {
-		this.askedOlder = false
 		if (page.log !== this.log) return []
 		const found = page.messages.filter(({ id }) => id < this.first)
 		this.first = found[0]?.id ?? this.first
@@ -292,21 +283,16 @@ export class Room {
 // Waits double up to a limit, and each is shaken after that.
 export class Backoff {
 	#base = 0
-	#chance
 
 	constructor(chance = Math.random) {
-		this.#chance = chance
+		this.chance = chance
 	}
 
 	next() {
 		const first = !this.#base
 		this.#base = Math.min(2 * this.#base || 0.5, 30)
 		// All lose a server in one moment: spread over the whole of the first wait.
-		return this.#base * (first ? 2 * this.#chance() : 0.75 + 0.5 * this.#chance())
-	}
-
-	reset() {
-		this.#base = 0
+		return this.#base * (first ? 2 * this.chance() : 0.75 + 0.5 * this.chance())
 	}
 }
 
@@ -323,10 +309,10 @@ class Connection {
 
 	open() {
 		this.close()
-		const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/chat`)
+		const socket = new WebSocket("/chat")
 		const mine = (act) => (event) => this.#socket === socket && act(event)
-		socket.onopen = mine(() => this.user.connected())
-		socket.onclose = mine(() => this.#lost())
+		socket.onopen = mine(() => this.user.hello())
+		socket.onclose = mine(() => this.user.lost())
 		socket.onmessage = mine(({ data }) => {
 			this.#silent = 0
 			this.user.received(JSON.parse(data))
@@ -346,43 +332,36 @@ class Connection {
 		this.#socket = null
 	}
 
-	#lost() {
-		this.close()
-		this.user.lost()
-	}
-
 	#listen() {
 		this.#silent += 1
-		if (this.#silent > 2) this.#lost()
+		if (this.#silent > 2) this.user.lost()
 		else if (this.#silent > 1) this.send({ type: "ping" })
 	}
 }
 
 // --- the chat
 
-// One user's stay: `enter -> connected -> received* -> lost -> (again -> ...)`; the
+// One user's stay: `enter -> hello -> received* -> lost -> (again -> ...)`; the
 // methods `on_...` take the frames of the server.
 class Chat {
 	state = "out" // out, entering, in, returning, leaving
-	nick = recall("localStorage", "nick")
-	token = recall("sessionStorage", "session")
+	nick = recall("nick", "localStorage")
+	token = recall("session")
 	password = ""
 	wanted = "lobby"
 	room = null
-	rooms = new Map()
+	rooms = { __proto__: null } // By name.
 	outbox = new Outbox()
 	limits = {}
 	strikes = 0
 	count = 0
 	topic = ""
-	members = null // By key; `null` where they are too many.
+	members = null // A set; `null` where they are too many.
 	whisperer = ""
-	#joined = false // Whether welcome was said,
-	#arriving = true // the first `room` is still to come,
-	#settled = false // and nothing from before is in doubt any more.
+	#stage = OUT
 	#mine = new Set() // What one was called while that mattered.
 	#aliases = 0
-	#questions = { history: [], members: [], rooms: [] } // Answers come in the order asked.
+	#questions = new Questions()
 	#line = new Connection(this)
 	#backoff = new Backoff()
 	#timer = 0
@@ -396,37 +375,31 @@ class Chat {
 		this.#connect("entering", { nick, password, wanted: room })
 	}
 
-	// Come back after a reload of the page: the tab has a session.
+	// After a reload of the page: the tab has a session.
 	resume(room) {
-		this.#connect("returning", { nick: recall("sessionStorage", "nick"), wanted: room })
+		this.#connect("returning", { nick: recall("nick"), wanted: room })
 	}
 
 	join(room) {
 		if (this.state !== "out" && (this.room.name !== room || this.outbox.items.length)) this.ask({ type: "join", room })
 	}
 
-	// Say something, or ask for a room or a name.
 	ask(frame) {
-		this.outbox.add(frame, this.room.name, this.isShout(frame.text ?? ""))
+		this.outbox.add(frame, this.room.name, isShout(frame.text ?? "", this.limits.shout_letters))
 		this.#pump()
 		this.face.pending()
 	}
 
-	isShout(text) {
-		return isShout(text, this.limits.shout_letters)
-	}
-
 	leave() {
-		const end = () => this.#end("leave", "You have left.")
-		if (this.state !== "in") return end()
+		const { state } = this
 		this.state = "leaving"
+		if (state !== "in") return this.lost()
 		this.#line.send({ type: "leave" })
-		this.#later(PATIENCE, end)
+		this.#later(PATIENCE, () => this.lost())
 	}
 
 	askRooms(after, found = []) {
-		if (!this.#joined || (!after && this.#questions.rooms.length)) return
-		this.#ask("rooms", { type: "rooms", after }, (page) => {
+		if (this.#stage) this.#ask("rooms", { type: "rooms", after }, (page) => {
 			found.push(...page.rooms)
 			if (page.more) this.askRooms(found.at(-1).room, found)
 			else this.face.rooms(found)
@@ -434,14 +407,38 @@ class Chat {
 	}
 
 	askOlder() {
+		if (this.#stage === SETTLED) this.#askHistory(this.room.olderQuestion, (page) => {
+			const found = this.room.before(page).map((one) => this.#entryOf(one))
+			this.room.entries.unshift(...found)
+			this.face.log.changed(this.room.entries[found.length]) // It may stand under a name now.
+		})
+	}
+
+	// One page at a time; where it cannot be had, it is asked for later.
+	#askHistory(question, take) {
 		const { room } = this
-		const question = this.#settled && room.olderQuestion()
-		if (!question) return
+		if (!question || room.asked) return
+		room.asked = true
 		this.#ask("history", question, (page) => {
-			if (page?.room !== room.name) return this.#later(PATIENCE, () => { room.askedOlder = false })
-			const found = room.before(page).map((one) => this.#entryOf(one))
-			room.entries.unshift(...found)
-			if (room === this.room) this.face.prepended(found.length)
+			const mine = page?.room === room.name
+			room.asked = !mine
+			if (!mine) this.#later(PATIENCE, () => { room.asked = false; this.#pump() })
+			else if (room === this.room) take(page)
+		})
+	}
+
+	// Have something done that only operators may.  It is not kept for later: by then it
+	// could hit somebody else.  A key is kept nowhere.
+	order(fields, take = ({ text }) => this.told(text)) {
+		if (this.#stage < ARRIVED) return this.told("There is no connection: nothing was done.")
+		const order = `/${fields.do} ${targetOf(fields) ?? ""}`.replace("/login", "/op").trim()
+		this.#ask("op", { type: "op", ...fields }, (answer) => answer && take(answer), order)
+	}
+
+	askBans(after) {
+		this.order({ do: "bans", after }, ({ bans, more }) => {
+			if (bans.length || !after) this.told(bans.map(banText).join("\n") || "Nobody is banned.")
+			if (more) this.askBans(targetOf(bans.at(-1)))
 		})
 	}
 
@@ -453,40 +450,29 @@ class Chat {
 		this.#line.open()
 	}
 
-	connected() {
-		// The name of a guest cannot be asked for, and comes with the session.
-		this.#hello(this.token && isGuest(this.nick) ? undefined : this.nick)
-	}
-
-	#hello(nick) {
-		const room = (this.state === "returning" && this.room?.name) || this.wanted
-		const frame = { type: "hello", version: 1, nick, room, password: this.password, session: this.token }
-		for (const name of ["nick", "password", "session"]) if (!frame[name]) delete frame[name]
-		this.#line.send(frame)
+	// The name of a guest cannot be asked for, and comes with the session.
+	hello(nick = this.token && isGuest(this.nick) ? "" : this.nick) {
+		const [password, session] = [this.password || undefined, this.token || undefined]
+		this.#line.send({ type: "hello", version: 1, nick: nick || undefined, room: this.wanted, password, session })
 	}
 
 	lost(why = "The connection is lost") {
 		const { state } = this
 		this.#close()
-		if (state === "leaving") this.#end("leave", "You have left.")
-		else if (state === "entering") this.#out("There is no answer from the server.")
-		else this.#comeBack(why)
+		if (state === "leaving") return this.#end("leave", "You have left.")
+		if (state === "entering") return this.face.ask("There is no answer from the server.")
+		const wait = this.#backoff.next()
+		this.state = "returning"
+		this.face.standing(why, wait)
+		this.#later(wait, () => this.again())
 	}
 
 	#close() {
 		clearTimeout(this.#timer)
 		this.#line.close()
 		this.state = "out"
-		this.#joined = this.#settled = false
-		this.#arriving = true
-		for (const list of Object.values(this.#questions)) list.length = 0
-	}
-
-	#comeBack(why) {
-		const wait = this.#backoff.next()
-		this.state = "returning"
-		this.face.standing(why, wait)
-		this.#later(wait, () => this.again())
+		this.#stage = OUT
+		for (const order of this.#questions.lost()) this.told(`No answer came to ${order}: it may have been done, or not.`)
 	}
 
 	again() {
@@ -498,29 +484,23 @@ class Chat {
 		this.#timer = setTimeout(act, seconds * 1000)
 	}
 
-	// Not let in: ask who one is once more.
-	#out(text, code) {
-		this.#close()
-		this.face.ask(text, code)
-	}
-
 	#end(reason, text) {
 		this.#close()
-		this.#backoff.reset()
+		this.#backoff = new Backoff()
 		if (reason !== "replaced") this.#forget()
 		this.face.ended(reason, text)
 	}
 
 	#forget() {
 		this.token = ""
-		keep("sessionStorage", "session", "")
+		keep("session", "")
 		this.outbox = new Outbox()
 		this.#mine.clear()
 		this.face.pending()
 	}
 
 	received(frame) {
-		const take = this.#questions[frame.type]?.shift() ?? this[`on_${frame.type}`]
+		const take = this.#questions.answered(frame.type) ?? this[`on_${frame.type}`]
 		take?.call(this, frame)
 		this.#pump()
 	}
@@ -535,58 +515,50 @@ class Chat {
 		else if (back) this.told("The server no longer knows your session: this is a new one.")
 		if (back && nick !== this.nick) this.told(`You are now ${nick}.`)
 		Object.assign(this, { token: session, limits, strikes })
-		this.#joined = true
+		this.#stage = GREETED
 		this.#called(nick)
-		keep("sessionStorage", "session", session)
-		this.#backoff.reset()
+		keep("session", session)
+		this.#backoff = new Backoff()
 	}
 
 	#called(nick) {
 		this.nick = nick
 		this.#mine.add(nick)
-		keep("sessionStorage", "nick", nick)
-		if (!isGuest(nick)) keep("localStorage", "nick", nick)
+		keep("nick", nick)
+		if (!isGuest(nick)) keep("nick", nick, "localStorage")
 	}
 
 	on_room(frame) {
 		const same = this.room?.name === frame.room
-		const back = same && this.#arriving && this.state === "returning"
+		const arriving = this.#stage === GREETED
 		this.count = frame.count
 		this.topic = frame.topic ?? ""
-		if (!this.#arriving) this.outbox.done("join", ({ room }) => room === frame.room)
-		if (this.#arriving || !same) this.#come(frame, back)
+		if (arriving) this.#stage = ARRIVED
+		else this.outbox.done("join", ({ room }) => room === frame.room)
+		if (arriving || !same) this.#come(frame, same && arriving && this.state === "returning")
 		this.state = "in"
-		this.#arriving = false
 		this.face.standing("")
 		this.#settle()
 		this.askRooms()
 	}
 
 	#come(frame, back) {
-		const room = this.rooms.get(frame.room) ?? new Room(frame.room)
-		this.rooms.set(room.name, room)
-		this.room = room
-		const told = room.arrive(frame, back)
+		this.wanted = frame.room
+		this.room = this.rooms[frame.room] ??= new Room()
+		const told = this.room.arrive(frame, back)
 		this.face.entered()
 		this.show(told)
 		this.#askMembers()
 	}
 
 	#pump() {
-		if (!this.#joined || this.#arriving) return
-		const { room } = this
-		const question = room.question()
-		if (question) this.#ask("history", question, (page) => this.#missed(room, page))
-		if (this.#settled) this.outbox.flush((frame) => this.#line.send(frame))
+		if (this.#stage < ARRIVED) return
+		this.#askHistory(this.room.question, (page) => this.#missed(page))
+		if (this.#stage === SETTLED) this.outbox.flush((frame) => this.#line.send(frame))
 	}
 
-	#missed(room, page) {
-		if (room !== this.room) return
-		if (page?.room !== room.name) {
-			this.#later(PATIENCE, () => { room.asked = false; this.#pump() })
-			return
-		}
-		const found = room.missed(page)
+	#missed(page) {
+		const found = this.room.missed(page)
 		for (const { from, ref } of found) if (this.#mine.has(from)) this.outbox.found(ref)
 		this.show(found)
 		this.#settle()
@@ -594,8 +566,8 @@ class Chat {
 
 	// All is read that was missed: decide what is owed.
 	#settle() {
-		if (this.#settled || this.room.catchingUp) return
-		this.#settled = true
+		if (this.#stage === SETTLED || this.room.catchingUp) return
+		this.#stage = SETTLED
 		for (const { frame, judged } of this.outbox.settle(this.token, this.room.name, this.room.torn)) {
 			const what = judged ? "No answer came to" : "Not sent again, as it may have arrived"
 			this.told(`${what}: ${frame.to ? `to ${frame.to}: ` : ""}${frame.text}`)
@@ -613,11 +585,14 @@ class Chat {
 		this.show([notice(text)])
 	}
 
+	alarm(title, text) {
+		this.show([entry("alarm", { title, text })])
+	}
+
 	#entryOf(one) {
 		if (one.kind) return one
-		const { type, id, from, to, text, at } = one
-		const own = this.#mine.has(from)
-		return entry(type, { id, from, to, text, at, own, mention: !own && names(text, this.nick) })
+		const own = this.#mine.has(one.from)
+		return entry(one.type, { ...one, own, mention: !own && names(one.text, this.nick) })
 	}
 
 	on_message(frame) {
@@ -639,43 +614,43 @@ class Chat {
 	on_warning({ strikes, ref, text }) {
 		this.strikes = strikes
 		this.outbox.answered(ref)
-		this.show([entry("alarm", { title: "Warning", text })])
+		this.alarm("Warning", text)
 		this.face.warned(text)
 	}
 
 	on_kick({ reason, text }) {
 		if (["idle", "shutdown"].includes(reason)) return this.lost(text)
-		if (reason !== "leave" && this.room) this.show([entry("alarm", { title: "Disconnected", text })])
+		if (reason !== "leave" && this.room) this.alarm("Disconnected", text)
 		this.#end(reason, text)
 	}
 
 	on_error({ code, text, ref }) {
-		if (!this.#joined) return this.#notLetIn(code, text)
+		if (!this.#stage) return this.#notLetIn(code, text)
 		const said = this.outbox.answered(ref)
 		if (said) return this.face.notSaid(said, text)
-		// No other question can fail than one to the log.
-		if (!this.outbox.refused(code)) this.#questions.history.shift()?.(null)
+		if (!this.outbox.done(ABOUT[code])) this.#questions.refused(code)?.(null)
 		this.told(text)
 		this.face.where()
 	}
 
 	#notLetIn(code, text) {
 		const returning = this.state === "returning"
-		if (returning && NICK_ERRORS.includes(code) && this.#aliases < ALIASES) {
+		if (returning && code.startsWith("nick-") && this.#aliases < ALIASES) {
 			this.#aliases += 1
-			return this.#hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
+			return this.hello([...this.nick].slice(0, 32 - this.#aliases).join("") + "_".repeat(this.#aliases))
 		}
-		if (returning && PASSING.includes(code)) this.lost(text)
-		else this.#out(text, code)
+		if (returning && PASSING.includes(code)) return this.lost(text)
+		this.#close()
+		this.face.ask(text, code)
 	}
 
-	#ask(kind, frame, take) {
-		this.#questions[kind].push(take)
+	#ask(kind, frame, take, order) {
+		this.#questions.ask(kind, take, order)
 		this.#line.send(frame)
 	}
 
 	#askMembers() {
-		this.members = this.count > NAMED ? null : new Map()
+		this.members = this.count > NAMED ? null : new Set()
 		this.face.members()
 		if (this.members) this.#askWho(this.members)
 	}
@@ -683,7 +658,7 @@ class Chat {
 	#askWho(members, after) {
 		this.#ask("members", { type: "who", after }, (page) => {
 			if (members !== this.members) return
-			for (const nick of page.members) members.set(nickKey(nick), nick)
+			for (const nick of page.members) members.add(nick)
 			if (page.more) this.#askWho(members, page.members.at(-1))
 			this.face.members()
 		})
@@ -691,13 +666,13 @@ class Chat {
 
 	on_joined({ nick }) {
 		this.count += 1
-		this.members?.set(nickKey(nick), nick)
+		this.members?.add(nick)
 		this.#presence("joined", nick)
 	}
 
 	on_left({ nick, reason }) {
 		this.count -= 1
-		this.members?.delete(nickKey(nick))
+		this.members?.delete(nick)
 		this.#presence(reason === "leave" ? "left" : `left (${reason})`, nick)
 	}
 
@@ -713,8 +688,8 @@ class Chat {
 	}
 
 	on_renamed({ old, new: nick }) {
-		this.members?.delete(nickKey(old))
-		this.members?.set(nickKey(nick), nick)
+		this.members?.delete(old)
+		this.members?.add(nick)
 		if (old === this.nick) {
 			this.#called(nick)
 			this.outbox.done("nick", (frame) => frame.nick.normalize("NFC") === nick)
@@ -726,6 +701,10 @@ class Chat {
 	on_count({ count }) {
 		this.count = count
 		this.#askMembers()
+	}
+
+	on_op({ text }) {
+		this.told(text)
 	}
 
 	on_topic({ topic, by }) {
@@ -740,47 +719,81 @@ class Chat {
 const $ = (id) => document.getElementById(id)
 const boxOf = (element) => element.getBoundingClientRect()
 
-function make(name, className, ...inside) {
-	const element = document.createElement(name)
-	element.className = className
+// `looks`: a class, or properties.
+function make(name, looks, ...inside) {
+	const properties = typeof looks === "string" ? { className: looks } : looks
+	const element = Object.assign(document.createElement(name), properties)
 	element.append(...inside)
 	return element
 }
 
 function show(id, text) {
 	$(id).textContent = text
-	$(id).hidden = !text
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
-const CALENDAR = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" })
+// `act`, once for all calls of a moment: with the next frame, but a hidden page gets none.
+function soon(act) {
+	let due = false
+	const go = () => {
+		if (!due) return
+		due = false
+		act()
+	}
+	return () => {
+		if (due) return
+		due = true
+		requestAnimationFrame(go)
+		setTimeout(go, 50)
+	}
+}
+
+// Have these rows in a list, and leave alone what is there: it may be under a finger.
+function place(list, rows) {
+	for (const row of [...list.children].filter((row) => !rows.includes(row))) {
+		if (row.contains(document.activeElement)) list.parentElement.focus({ preventScroll: true })
+		row.remove()
+	}
+	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
+}
+
+const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" })
+const CALENDAR = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", month: "long" })
 
 // The day of a time, "" for one that no calendar has.
-const dayOf = (at) => (Number.isFinite(new Date(at).getTime()) ? new Date(at).toDateString() : "")
+const dayOf = (at) => (isNaN(new Date(at)) ? "" : new Date(at).toDateString())
+
+function banText(ban) {
+	const { until, by, reason } = ban
+	const end = new Date(until).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
+	return `${targetOf(ban)} – ${until ? `until ${end}` : "for good"}, by ${by}${reason && `: ${reason}`}`
+}
 
 const timeOf = ({ at }) => make("time", "time", dayOf(at) ? CLOCK.format(at) : "--:--")
 
-function nickOf(nick, ...inside) {
-	const button = make("button", "nick", ...inside, nick)
-	button.dataset.nick = nick
-	button.style.setProperty("--hue", hueOf(nick))
-	return button
+function styleOf(nick) {
+	let hash = 2166136261
+	for (const char of nickKey(nick)) hash = Math.imul(hash ^ char.codePointAt(0), 16777619)
+	return `--hue: ${((hash >>> 8) % 24) * 15}`
 }
 
-function discOf(nick) {
-	const disc = make("span", "disc", [...nick][0])
-	disc.ariaHidden = "true"
-	disc.style.setProperty("--hue", hueOf(nick))
-	return disc
-}
+const discOf = (nick) => make("span", { className: "disc", ariaHidden: "true", style: styleOf(nick) }, [...nick][0])
+const youOf = (own) => (own ? [make("span", "you", "you")] : [])
 
-function linkOf({ text, url }) {
-	return Object.assign(make("a", "", text), { href: url, target: "_blank", rel: "noopener noreferrer nofollow" })
+function nickOf(nick, disc = "", ...more) {
+	return make("button", { className: "nick", value: nick, style: styleOf(nick) }, disc, nick, ...more)
 }
 
 function textOf(text) {
-	const shown = make("p", "text", ...pieces(text).map((piece) => (piece.url ? linkOf(piece) : piece.text)))
-	shown.dir = "auto"
+	const shown = make("p", { className: "text", dir: "auto" })
+	let done = 0
+	for (const { 0: match, index } of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/giu)) {
+		const href = withoutTail(match)
+		if (!URL.canParse(href)) continue
+		const link = make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, href)
+		shown.append(text.slice(done, index), link)
+		done = index + href.length
+	}
+	shown.append(text.slice(done))
 	return shown
 }
 
@@ -790,11 +803,10 @@ function goesOn(one, before) {
 	return one.kind === "message" && before && alike(one) === alike(before) && one.at - before.at < TOGETHER
 }
 
-// The row of an entry, which stands below the entry `before`.
 function rowOf(one, before) {
 	const on = goesOn(one, before)
-	const marks = [one.kind, on && "on", one.own && "own", one.mention && "mention"].filter(Boolean)
-	const row = make("li", `item ${marks.join(" ")}`)
+	const marks = ["item", one.kind, on && "on", one.own && "own", one.mention && "mention"]
+	const row = make("li", marks.filter(Boolean).join(" "))
 	if (dayOf(one.at) && dayOf(one.at) !== dayOf(before?.at)) row.append(make("div", "day", CALENDAR.format(one.at)))
 	row.append(make("div", "body", ...BODIES[one.kind](one, on)))
 	return row
@@ -804,53 +816,52 @@ function saying(one, ...head) {
 	return [discOf(one.from), make("div", "name", ...head, timeOf(one)), textOf(one.text)]
 }
 
-function whisper(one) {
-	if (one.own) return saying(one, "you whisper to", nickOf(one.to))
-	return saying(one, nickOf(one.from), "whispers to you")
-}
-
-function presence({ who }) {
-	const parts = Object.entries(who).map(([how, nicks]) => {
-		const more = nicks.length > 4 ? [`${nicks.length - 3} more`] : []
-		return `${[...nicks.slice(0, 4 - more.length), ...more].join(", ")} ${how}`
-	})
-	return make("p", "text", parts.join("; "))
-}
-
 const BODIES = {
-	message: (one, on) => (on ? [timeOf(one), textOf(one.text)] : saying(one, nickOf(one.from), ...(one.own ? [make("span", "you", "you")] : []))),
-	whisper: (one) => whisper(one),
-	notice: (one) => [make("p", "text", one.text)],
-	presence: (one) => [presence(one)],
-	alarm: (one) => [make("div", "name", make("strong", "", one.title), timeOf(one)), make("p", "text", one.text)],
+	message(one, on) {
+		if (on) return [timeOf(one), textOf(one.text)]
+		return saying(one, nickOf(one.from), ...youOf(one.own))
+	},
+	whisper(one) {
+		if (one.own) return saying(one, "you whisper to", nickOf(one.to))
+		return saying(one, nickOf(one.from), "whispers to you")
+	},
+	notice: ({ text }) => [make("p", "text", text)],
+	presence({ who }) {
+		const parts = Object.entries(who).map(([how, nicks]) => {
+			const named = nicks.length > 4 ? [...nicks.slice(0, 3), `${nicks.length - 3} more`] : nicks
+			return `${named.join(", ")} ${how}`
+		})
+		return BODIES.notice({ text: parts.join("; ") })
+	},
+	alarm: (one) => [make("div", "name", make("strong", "", one.title), timeOf(one)), ...BODIES.notice(one)],
 }
 
 // --- the log
 
 const MARGIN = 600 // Pixels above and below the sight that are drawn as well.
-const GUESS = 48 // The height of a row that was never drawn.
-const heightOf = (one) => one.height || GUESS
 
 // Draws what is in sight of any number of entries.  Heights are guessed until drawn;
 // what the reader looks at stays in its place.
 class LogView {
 	stuck = true // Whether it follows what is said.
+	draw = soon(() => { this.#draw(); this.drawn() })
+	scroller = $("scroller")
+	list = $("list")
 	#entries = []
-	#rows = new Map() // Entry -> its row, for those drawn.
-	#due = false
+	#rows = new Map() // Entry -> its row, for those drawn, in their order.
 	#top = 0
 	#width = 0
 
-	constructor(scroller, list, drawn) {
-		Object.assign(this, { scroller, list, drawn })
-		scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true })
-		new ResizeObserver(() => this.#resized()).observe(scroller)
+	constructor(drawn) {
+		this.drawn = drawn
+		this.scroller.addEventListener("scroll", () => this.#scrolled())
+		new ResizeObserver(() => this.#resized()).observe(this.scroller)
 	}
 
 	// The array stays the caller's, who calls `draw` for what is new in it.
 	open(entries) {
 		if (entries === this.#entries) return
-		this.#rows.forEach((row, one) => this.#remove(one, row))
+		this.#rows.clear()
 		this.#entries = entries
 		this.follow()
 	}
@@ -860,29 +871,9 @@ class LogView {
 		this.draw()
 	}
 
-	// Draw soon; a hidden page gets no frames, and must not fall behind.
-	draw() {
-		if (this.#due) return
-		this.#due = true
-		const act = () => {
-			this.#due = false
-			this.#draw()
-			this.drawn()
-		}
-		if (document.hidden) setTimeout(act, 50)
-		else requestAnimationFrame(act)
-	}
-
 	changed(one) {
-		const row = this.#rows.get(one)
-		if (row) this.#remove(one, row)
-		this.draw()
-	}
-
-	#remove(one, row) {
-		if (row.contains(document.activeElement)) this.scroller.focus({ preventScroll: true })
-		row.remove()
 		this.#rows.delete(one)
+		this.draw()
 	}
 
 	#scrolled() {
@@ -895,7 +886,7 @@ class LogView {
 
 	#resized() {
 		const width = this.scroller.clientWidth
-		if (width !== this.#width) this.#entries.forEach((one) => { one.height = 0 })
+		if (width !== this.#width) this.#entries.forEach((one) => { one.height = GUESS })
 		this.#width = width
 		this.draw()
 	}
@@ -909,30 +900,28 @@ class LogView {
 	// What is topmost in sight, and where: by its row, for more may stand before it by now.
 	#topmost() {
 		const { top, bottom } = boxOf(this.scroller)
-		let best = null
 		for (const [one, row] of this.#rows) {
 			const box = boxOf(row)
-			if (box.bottom > top && box.top < bottom && !(best?.y < box.top - top)) best = { one, y: box.top - top }
+			if (box.bottom > top && box.top < bottom) return { one, y: box.top - top }
 		}
-		if (best) return best
 		let y = -this.scroller.scrollTop
-		const one = this.#entries.find((each) => (y += heightOf(each)) > 0)
-		return one && { one, y: y - heightOf(one) }
+		const one = this.#entries.find((each) => (y += each.height) > 0)
+		return one && { one, y: y - one.height }
 	}
 
 	// Return whether heights are other than thought.
 	#drawOnce(anchor) {
-		const { from, to, above, below } = this.#sight(anchor)
-		this.#fill(from, to)
-		this.list.style.paddingTop = `${above}px`
-		this.list.style.paddingBottom = `${below}px`
+		const { scroller, list } = this
+		const { above, before, seen, below } = this.#sight(anchor)
+		this.#rows = new Map(seen.map((one, at) => [one, this.#rows.get(one) ?? rowOf(one, seen[at - 1] ?? before)]))
+		place(list, [...this.#rows.values()])
+		list.style.paddingBlock = `${above}px ${below}px`
 		let wrong = false
 		for (const [one, row] of this.#rows) {
 			const { height } = boxOf(row)
-			wrong ||= Math.abs(height - heightOf(one)) > 0.5
-			one.height = height
+			wrong ||= Math.abs(height - one.height) > 0.5
+			one.height = height || GUESS
 		}
-		const { scroller } = this
 		const top = anchor ? this.#topOf(anchor.one) - anchor.y : scroller.scrollHeight
 		if (Math.abs(scroller.scrollTop - top) > 1) scroller.scrollTop = top
 		this.#top = scroller.scrollTop
@@ -943,36 +932,25 @@ class LogView {
 		let y = 0
 		for (const each of this.#entries) {
 			if (each === one) break
-			y += heightOf(each)
+			y += each.height
 		}
 		return y
 	}
 
+	// The entries in sight or nearly so, the one before them, and the heights of all others.
 	#sight(anchor) {
-		const entries = this.#entries
-		const total = this.#topOf(null)
 		const view = this.scroller.clientHeight
-		const top = anchor ? this.#topOf(anchor.one) - anchor.y : total - view
-		let y = 0, from = 0
-		for (; from < entries.length && y + heightOf(entries[from]) < top - MARGIN; from++) y += heightOf(entries[from])
-		const above = y
-		let to = from
-		for (; to < entries.length && y < top + view + MARGIN; to++) y += heightOf(entries[to])
-		return { from, to, above, below: total - y }
-	}
-
-	#fill(from, to) {
-		const wanted = new Set(this.#entries.slice(from, to))
-		this.#rows.forEach((row, one) => wanted.has(one) || this.#remove(one, row))
-		let next = this.list.firstChild
-		let before = this.#entries[from - 1]
-		for (const one of wanted) {
-			const row = this.#rows.get(one) ?? rowOf(one, before)
-			if (row === next) next = next.nextSibling
-			else this.list.insertBefore(row, next)
-			this.#rows.set(one, row)
-			before = one
+		const top = this.#topOf(anchor?.one) - (anchor?.y ?? view)
+		const seen = []
+		let above = 0, below = 0, y = 0, before
+		for (const one of this.#entries) {
+			const { height } = one
+			if (y >= top + view + MARGIN) below += height
+			else if (y + height >= top - MARGIN) seen.push(one)
+			else [above, before] = [above + height, one]
+			y += height
 		}
+		return { above, before, seen, below }
 	}
 }
 
@@ -981,12 +959,11 @@ class LogView {
 class Face {
 	#unread = 0
 	#hinted = "" // What the hint was about.
-	#due = false
 	#seconds = 0
 
 	constructor() {
 		this.chat = new Chat(this)
-		this.log = new LogView($("scroller"), $("list"), () => this.#drawn())
+		this.log = new LogView(() => this.#drawn())
 		this.#listen()
 		const room = this.#hash() || "lobby"
 		$("nick").value = this.chat.nick
@@ -996,8 +973,7 @@ class Face {
 	}
 
 	#hash() {
-		const name = location.hash.slice(1)
-		return isRoom(name) ? name : ""
+		return /^#([a-z0-9][a-z0-9_-]{0,31})$/.exec(location.hash)?.[1] ?? ""
 	}
 
 	#listen() {
@@ -1010,16 +986,16 @@ class Face {
 		on("down", "click", () => this.log.follow())
 		on("banner-button", "click", () => this.#again())
 		on("warning-button", "click", () => this.#understood())
-		on("ended-close", "click", () => $("ended").close())
+		on("operator-close", "click", () => $("operator").close())
+		on("operator-form", "submit", () => this.#showKey())
+		on("operator", "close", () => { $("key").value = "" })
 		on("ended-again", "click", () => this.#again())
-		on("scrim", "click", () => this.#shut())
 		for (const which of ["rooms", "members"]) {
-			on(`${which}-button`, "click", () => this.open(which))
+			on(`${which}-panel`, "toggle", ({ newState }) => newState === "open" && this.#look(which))
 			on(which, "keydown", (event) => roam(event, $(which)))
 		}
-		on(document, "click", ({ target }) => this.#clicked(target.closest("button, #rooms a")?.dataset ?? {}))
+		on(document, "click", ({ target }) => this.#clicked(target.closest("a, button")))
 		on(document, "keydown", ({ key }) => key === "Escape" && this.#escape())
-		on(document, "visibilitychange", () => this.log.draw())
 		on(window, "focus", () => this.log.draw())
 		on(window, "resize", () => this.#typed())
 		on(window, "hashchange", () => this.chat.room && this.#hash() && this.chat.join(this.#hash()))
@@ -1030,15 +1006,14 @@ class Face {
 	}
 
 	#enter() {
-		const room = roomOf($("entry-room").value) || "lobby"
-		if (!isRoom(room)) return this.ask("The name of a room is made of a-z, 0-9, - and _.", "room-invalid")
 		show("entry-error", "")
 		$("enter").disabled = true
-		this.chat.enter($("nick").value.trim(), room, $("password").value)
+		this.chat.enter($("nick").value.trim(), roomOf($("entry-room").value) || "lobby", $("password").value)
 	}
 
 	ask(text, code) {
-		this.#turn("entry")
+		$("entry").hidden = false
+		$("app").hidden = true
 		$("enter").disabled = false
 		show("entry-error", text)
 		if (code === "password") $("password-field").hidden = false
@@ -1047,24 +1022,19 @@ class Face {
 		field.select()
 	}
 
-	#turn(part) {
-		$("entry").hidden = part !== "entry"
-		$("app").hidden = part !== "app"
-	}
-
 	ended(reason, text) {
 		if (!this.chat.room) return this.ask(text)
-		const [title, again] = ENDS[reason] ?? ["You were disconnected", "Join again"]
-		this.#shut()
+		const [title, again = "Join again"] = ENDS[reason] ?? ["You were disconnected"]
 		this.hint("")
 		this.#understood()
 		this.standing(title)
 		show("strikes", "")
 		$("banner").classList.add("over")
-		$("banner-button").textContent = $("ended-again").textContent = again
+		show("banner-button", again)
+		show("ended-again", again)
 		show("ended-title", title)
 		show("ended-text", text)
-		$("ended").className = `card ended ${reason}`
+		$("ended").className = reason
 		$("ended").showModal()
 	}
 
@@ -1072,7 +1042,7 @@ class Face {
 		const { chat } = this
 		$("ended").close()
 		if (chat.state !== "out") chat.again()
-		else chat.enter(isGuest(chat.nick) && !chat.token ? "" : chat.nick, chat.room.name, chat.password)
+		else chat.enter(isGuest(chat.nick) && !chat.token ? "" : chat.nick, chat.wanted, chat.password)
 		$("text").focus()
 	}
 
@@ -1081,24 +1051,24 @@ class Face {
 		if (wait && !this.chat.room) this.ask(text)
 		$("banner").hidden = !text
 		$("banner").classList.remove("over")
-		$("banner-text").textContent = text
-		$("banner-button").textContent = "Try now"
+		show("banner-text", text)
+		show("banner-button", "Try now")
 		this.#seconds = Math.ceil(wait)
 		this.#countDown()
 		$("text").disabled = $("send").disabled = $("leave").hidden = this.chat.state === "out"
 	}
 
 	#countDown() {
-		$("banner-wait").textContent = this.#seconds > 0 ? `again in ${this.#seconds} s` : ""
+		show("banner-wait", this.#seconds > 0 ? `again in ${this.#seconds} s` : "")
 		this.#seconds -= 1
 	}
 
 	entered() {
-		const { room } = this.chat
 		const first = $("app").hidden
-		this.#turn("app")
+		$("entry").hidden = true
+		$("app").hidden = false
 		$("password").value = ""
-		this.log.open(room.entries)
+		this.log.open(this.chat.room.entries)
 		this.#shut()
 		this.where()
 		if (first) $("text").focus()
@@ -1107,43 +1077,27 @@ class Face {
 	where() {
 		const { room, topic, strikes, limits } = this.chat
 		if (this.#hash() !== room.name) history[location.hash ? "pushState" : "replaceState"](null, "", `#${room.name}`)
-		$("room").textContent = `#${room.name}`
+		show("room", `#${room.name}`)
 		$("text").placeholder = `Write to #${room.name}`
 		show("topic", topic)
 		show("strikes", strikes ? `strike ${strikes} of ${limits.strikes}` : "")
-		this.#title()
-	}
-
-	#title() {
-		document.title = `${this.#unread ? `(${this.#unread}) ` : ""}#${this.chat.room.name} – chatroom`
 	}
 
 	appended(entries) {
-		const said = entries.filter(({ text, from, own }) => text && from && !own)
-		if (this.#away || !this.log.stuck) this.#unread += said.length
-		entries.forEach((one) => this.#speak(one))
+		const said = entries.filter(({ from, own }) => from && !own)
+		if (!document.hasFocus() || !this.log.stuck) this.#unread += said.length
+		for (const one of entries) this.#speak(one)
 		if (this.log.stuck) this.chat.room.trim()
-		this.#title()
 		this.log.draw()
-	}
-
-	prepended(number) {
-		const below = this.chat.room.entries[number]
-		if (below) this.log.changed(below) // It may stand under a name now that is above.
-		this.log.draw()
-	}
-
-	get #away() {
-		return !document.hasFocus()
 	}
 
 	#drawn() {
 		const { log, chat } = this
 		if (!chat.room) return
-		if (log.stuck && !this.#away) this.#unread = 0
-		this.#title()
+		if (log.stuck && document.hasFocus()) this.#unread = 0
+		document.title = `${this.#unread ? `(${this.#unread}) ` : ""}#${chat.room.name} – chatroom`
 		$("down").hidden = log.stuck
-		$("down").textContent = this.#unread ? `${amount(this.#unread, "new message")} ↓` : "To the newest ↓"
+		show("down", this.#unread ? `${amount(this.#unread, "new message")} ↓` : "To the newest ↓")
 		if ($("scroller").scrollTop < MARGIN) chat.askOlder()
 	}
 
@@ -1161,12 +1115,12 @@ class Face {
 			return make("li", state, make("p", "text", to ? `to ${to}: ` : "", text), make("span", "state", state))
 		})
 		$("pending").replaceChildren(...rows)
-		if (this.log?.stuck) this.log.draw()
+		this.log.draw()
 	}
 
 	warned(text) {
 		$("warning").hidden = false
-		$("warning-text").textContent = text
+		show("warning-text", text)
 		this.where()
 		this.pending()
 	}
@@ -1177,83 +1131,79 @@ class Face {
 	}
 
 	notSaid({ to, text }, why) {
-		this.chat.show([entry("alarm", { title: "Not said", text: why })])
+		this.chat.alarm("Not said", why)
 		this.pending()
 		if (!$("text").value) this.#fill(to ? `/msg ${to} ${text}` : text.replace(/^\//, "//"))
 		this.hint(why)
 	}
 
-	members() {
-		if (this.#due) return
-		this.#due = true
-		setTimeout(() => { this.#due = false; this.#drawMembers() }, 30)
-	}
-
-	#drawMembers() {
+	members = soon(() => {
 		const { members, count, nick } = this.chat
 		const number = count.toLocaleString()
 		for (const one of document.querySelectorAll("#count, [aria-current] .count")) one.textContent = number
-		$("members-button").textContent = `${number} here`
-		show("crowd", members ? "" : "Too many to be named.")
-		const sorted = [...(members ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))
-		fill($("members"), sorted.map(([, name]) => {
-			const button = nickOf(name, discOf(name))
-			if (name === nick) button.append(make("span", "you", "you"))
-			return button
-		}))
-	}
+		show("members-button", `${number} here`)
+		$("crowd").hidden = Boolean(members)
+		const sorted = [...(members ?? [])].sort(new Intl.Collator().compare)
+		fill($("members"), sorted.map((name) => nickOf(name, discOf(name), ...youOf(name === nick))))
+	})
 
 	rooms(found) {
-		const here = this.chat.room.name
-		if (found.every(({ room }) => room !== here)) found.push({ room: here, count: this.chat.count })
 		fill($("rooms"), found.map(({ room, count }) => {
-			const link = make("a", "", make("span", "where", `#${room}`), make("span", "count", count.toLocaleString()))
-			link.href = `#${room}`
-			link.dataset.close = "rooms"
-			if (room === here) link.ariaCurrent = "page"
-			return link
+			const name = `#${room}`
+			const ariaCurrent = room === this.chat.room.name ? "page" : null
+			return make("a", { href: name, ariaCurrent }, name, make("span", "count", count.toLocaleString()))
 		}))
 	}
 
 	#go() {
-		const name = roomOf($("go-room").value)
-		if (!isRoom(name)) return $("go-room").select()
+		this.chat.join(roomOf($("go-room").value))
 		$("go-room").value = ""
-		this.chat.join(name)
 		$("text").focus()
 	}
 
+	// Ask for an operator's key, out of sight; over plain http, tell why not.
+	askKey(typed) {
+		$("plain").hidden = isSecureContext
+		$("key-field").hidden = $("key-send").hidden = !isSecureContext
+		$("operator").showModal()
+		if (isSecureContext) $("key").value = typed
+	}
+
+	#showKey() {
+		const key = $("key").value.trim()
+		$("operator").close()
+		if (key) this.chat.order({ do: "login", key })
+	}
+
+	// Go to a list, which may be in its drawer.
 	open(which) {
-		this.#shut()
-		$(`${which}-panel`).classList.add("open")
-		$(`${which}-button`).ariaExpanded = "true"
-		$("scrim").hidden = !$(`${which}-button`).offsetParent
+		if ($(`${which}-button`).offsetParent) $(`${which}-panel`).togglePopover(true)
+		else this.#look(which)
+	}
+
+	#look(which) {
 		this.chat.askRooms()
-		const [first] = [...choices($(which)), ...choices($(`${which}-panel`))]
+		const [first] = choices($(which)).concat(choices($(`${which}-panel`)))
 		first.focus()
 	}
 
 	#shut() {
-		for (const which of ["rooms", "members"]) {
-			const panel = $(`${which}-panel`)
-			const inside = panel.classList.contains("open") && panel.contains(document.activeElement)
-			panel.classList.remove("open")
-			$(`${which}-button`).ariaExpanded = "false"
-			if (inside) $("text").focus()
-		}
-		$("scrim").hidden = true
+		const open = document.querySelector(":popover-open")
+		open?.hidePopover()
+		if (open) $("text").focus()
 	}
 
-	#clicked({ to, nick, close }) {
+	#clicked(chosen) {
+		if (!chosen) return
+		const { value: nick, dataset: { to } } = chosen
+		if (chosen.matches(".close, .names *")) this.#shut()
 		if (to) $(to).focus()
-		if (close || nick) this.#shut()
 		if (nick && this.chat.state !== "out") this.#fill(`/msg ${nick} ${$("text").value.replace(/^\/msg \S+ ?/, "")}`)
 	}
 
 	#escape() {
-		this.#shut()
 		this.hint("")
-		if (!$("ended").open && !$("app").hidden) $("text").focus()
+		$("text").focus()
 	}
 
 	#key(event) {
@@ -1273,9 +1223,15 @@ class Face {
 
 	#typed() {
 		const { style, value } = $("text")
+		// A key must not be read over a shoulder, nor be said by mistake.
+		const [, key] = /^\s*\/op\s([^]*)/i.exec(value) ?? []
+		if (key !== undefined) {
+			this.#fill("")
+			return this.askKey(key)
+		}
 		style.height = "auto"
 		style.height = `${$("text").scrollHeight + 2}px`
-		if (this.log.stuck) $("scroller").scrollTop = 1e9
+		if (this.log.stuck) $("scroller").scrollTop = 1e9 // It was moved by the measuring.
 		if (value !== this.#hinted) this.hint("")
 	}
 
@@ -1286,33 +1242,33 @@ class Face {
 
 	#submit() {
 		const line = $("text").value
-		if (!line.trim() || this.chat.state === "out" || this.#holdsBack(line)) return
+		if (!line.trim() || this.chat.state === "out") return
+		const why = this.#objection(line)
+		if (why) return this.hint(why)
 		this.#fill("")
 		this.log.follow()
 		run(this, line)
 	}
 
-	// Tell before it is sent what would not be heard; a shout goes out the second time.
-	#holdsBack(line) {
+	// Why a line is not sent, as nobody would hear it; a shout goes out the second time.
+	#objection(line) {
 		const { limits, strikes, outbox } = this.chat
 		const text = spoken(line)
-		const over = [...text].length - (limits.text ?? 4000)
-		if (over > 0) {
-			this.hint(`That is too long, by ${amount(over, "character")}.`)
-			return true
-		}
-		if (!this.chat.isShout(text) || (line === this.#hinted && !$("hint").hidden)) return false
+		const over = [...text].length - limits.text
+		if (over > 0) return `That is too long, by ${amount(over, "character")}.`
+		if (!isShout(text, limits.shout_letters) || (line === this.#hinted && $("hint").textContent)) return ""
 		const strike = strikes + outbox.items.filter(({ shout }) => shout).length + 1
 		const what = strike < limits.strikes ? "a warning" : "and you would be disconnected"
-		this.hint(`All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`)
-		return true
+		return `All capitals: that would be strike ${strike} of ${limits.strikes}, ${what}. Enter again sends it.`
 	}
 }
 
 const ENDS = {
-	leave: ["Good-bye", "Join again"],
+	leave: ["Good-bye"],
 	replaced: ["You go on in another window", "Take it back"],
-	shouting: ["Disconnected for shouting", "Join again"],
+	shouting: ["Disconnected for shouting"],
+	operator: ["Disconnected by an operator"],
+	banned: ["You are banned", "Try again"],
 }
 
 function on(target, type, act) {
@@ -1324,13 +1280,10 @@ function on(target, type, act) {
 
 const choices = (list) => [...list.querySelectorAll("a, button")]
 
-// Fill a list, and leave alone what is there: it may be under a finger.  One of it is in
-// the order of Tab, arrows reach the others.
+// Fill a list.  One of it is in the order of Tab, arrows reach the others.
 function fill(list, all) {
 	const old = new Map([...list.children].map((row) => [row.key, row]))
-	const rows = all.map((one) => old.get(one.outerHTML) ?? Object.assign(make("li", "", one), { key: one.outerHTML }))
-	for (const row of old.values()) if (!rows.includes(row)) row.remove()
-	rows.forEach((row, index) => row === list.children[index] || list.insertBefore(row, list.children[index]))
+	place(list, all.map((one) => old.get(one.outerHTML) ?? make("li", { key: one.outerHTML }, one)))
 	choices(list).forEach((one, index) => { one.tabIndex = index ? -1 : 0 })
 }
 
@@ -1346,48 +1299,94 @@ function roam(event, list) {
 
 // --- commands
 
-const COMMANDS = {
-	help: ["", "this list", (face) => face.chat.told(helpText())],
-	msg: ["NICK TEXT", "tell one member alone", ({ chat }, rest) => chat.ask(whisperOf(/^\S+/.exec(rest)[0], spoken(`/msg ${rest}`)))],
-	r: ["TEXT", "answer who whispered last", ({ chat }, rest) => {
-		if (chat.whisperer) chat.ask(whisperOf(chat.whisperer, rest))
+const TALK = {
+	help: ["", "this list", ({ chat }) => chat.told(helpText())],
+	msg: ["NICK TEXT", "tell one member alone", ({ chat, rest, text }) => chat.ask({ type: "whisper", to: rest.split(/\s/)[0], text })],
+	r: ["TEXT", "answer who whispered last", ({ chat, text }) => {
+		if (chat.whisperer) chat.ask({ type: "whisper", to: chat.whisperer, text })
 		else chat.told("Nobody has whispered to you.")
 	}],
-	nick: ["NICK", "be called NICK", ({ chat }, rest) => chat.ask({ type: "nick", nick: rest.trim() })],
-	join: ["ROOM", "go to a room", ({ chat }, rest) => chat.join(roomOf(rest))],
-	who: ["", "who is here", (face) => face.open("members")],
-	rooms: ["", "which rooms there are", (face) => face.open("rooms")],
+	nick: ["NICK", "be called NICK", ({ chat, rest }) => chat.ask({ type: "nick", nick: rest })],
+	join: ["ROOM", "go to a room", ({ chat, rest }) => chat.join(roomOf(rest))],
+	who: ["", "who is here", ({ face }) => face.open("members")],
+	rooms: ["", "which rooms there are", ({ face }) => face.open("rooms")],
 	leave: ["", "leave; !leave does so too", ({ chat }) => chat.leave()],
 }
 
-function helpText() {
-	const lines = Object.entries(COMMANDS).map(([name, [usage, about]]) => `/${name} ${usage}`.trim() + ` – ${about}`)
-	return `${lines.join("\n")}\n//text – say a text that begins with a slash\nPage keys and scrolling up show what was said before.`
+const ORDERS = {
+	op: ["", "show your key", ({ face }) => face.askKey("")],
+	kick: ["NICK [REASON]", "disconnect a member"],
+	ban: ["NICK|ADDRESS[/BITS] [TIME] [REASON]", "keep out, for 90s, 10m, 2h, 7d or for good"],
+	unban: ["NICK|ADDRESS[/BITS]", "let in again"],
+	bans: ["", "who is banned", ({ chat }) => chat.askBans()],
+	mute: ["NICK [TIME] [REASON]", "let a member say nothing"],
+	unmute: ["NICK", "let a member speak again"],
+	pardon: ["NICK", "forget the strikes of a member"],
+	topic: ["[TEXT]", "show the topic, or set it; - takes it away", topic],
+	lock: ["", "let nobody new in"],
+	unlock: ["", "let everybody in again"],
 }
 
-const whisperOf = (to, text) => ({ type: "whisper", to, text })
-const parts = (line) => /^\/(\S*)\s?([^]*)$/.exec(line).slice(1)
+const COMMANDS = { __proto__: null, ...TALK, ...ORDERS }
+
+function helpText() {
+	const list = (commands) => Object.entries(commands).map(([name, [usage, about]]) => `/${name} ${usage}`.trim() + ` – ${about}`).join("\n")
+	return `${list(TALK)}
+//text – say a text that begins with a slash
+Page keys and scrolling up show what was said before.
+
+For operators:
+${list(ORDERS)}`
+}
+
+const UNITS = { s: 1, m: 60, h: 3600, d: 86400 }
+const OCTET = "(25[0-5]|(2[0-4]|1\\d|[1-9]|)\\d)"
+const ADDRESS = new RegExp(`^(${OCTET}\\.){3}${OCTET}$|[:/]`) // No nick has a colon or a slash.
+// What the words of a usage stand for; nobody is banned for good by a slip in the time.
+const FORMS = {
+	NICK: "(?<who>\\S+)",
+	TIME: "(\\s+(?<time>[1-9]\\d{0,5})(?<unit>[smhd])(?!\\S)|(?!\\s+\\d))",
+	REASON: "(\\s+(?<reason>[^]+))?",
+}
+
+// What `/NAME REST` asks of the server, `null` where it is not of the form.
+export function orderOf(name, rest) {
+	const [usage] = ORDERS[name]
+	const form = Object.entries(FORMS).map(([word, one]) => usage.includes(word) ? one : "").join("")
+	const found = new RegExp(`^${form}$`).exec(rest.trim())
+	if (!found) return null
+	const { who, time, unit, reason } = found.groups ?? {}
+	const which = usage.includes("ADDRESS") && ADDRESS.test(who) ? "address" : "nick"
+	return { do: name, [which]: who?.replace(/^@/, ""), seconds: unit && time * UNITS[unit], reason }
+}
+
+function order({ chat, name, rest }) {
+	const fields = orderOf(name, rest)
+	return fields && chat.order(fields)
+}
+
+function topic({ chat, rest }) {
+	if (rest) chat.order({ do: "topic", topic: rest === "-" ? "" : rest })
+	else chat.told(chat.topic ? `The topic: ${chat.topic}` : "There is no topic.")
+}
+
 const isCommand = (line) => /^\/(?!\/)/.test(line)
 
 // The text that a line says to anybody, "" where it says none.
 function spoken(line) {
 	if (!isCommand(line)) return line.replace(/^\//, "")
-	const [name, rest] = parts(line)
-	if (name === "msg") return /^\S+\s([^]*)$/.exec(rest)?.[1] ?? ""
-	return name === "r" ? rest : ""
+	return /^\/(?:r|msg\s+\S+)\s([^]*)/.exec(line)?.[1] ?? ""
 }
 
 function run(face, line) {
 	const { chat } = face
-	if (!isCommand(line)) return chat.ask({ type: "say", text: spoken(line) })
-	const [name, rest] = parts(line)
-	if (!Object.hasOwn(COMMANDS, name)) {
-		return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
-	}
-	const [usage, , act] = COMMANDS[name]
-	const lacks = usage.endsWith("TEXT") ? !spoken(line).trim() : usage && !rest.trim()
-	if (lacks) chat.told(`Write it so: /${name} ${usage}`)
-	else act(face, rest)
+	const text = spoken(line)
+	if (!isCommand(line)) return chat.ask({ type: "say", text })
+	const [, name, rest] = /^\/(\S*)\s*([^]*?)\s*$/.exec(line)
+	const [usage, , act = order] = COMMANDS[name] ?? []
+	if (usage === undefined) return chat.told(`There is no /${name}; /help tells what there is. Two slashes say one.`)
+	const lacks = usage.endsWith("TEXT") ? !text.trim() : /^\w/.test(usage) && !rest
+	if (lacks || act({ face, chat, name, rest, text }) === null) chat.told(`Write it so: /${name} ${usage}`.trim())
 }
 
 new Face()
