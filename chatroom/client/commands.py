@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from chatroom.client.command import Chat, Command, Names
-from chatroom.client.operator_commands import FOR_ALL, ORDERS, is_login
+from chatroom.client.operator_commands import FOR_ALL, ORDERS, RUN_ON, is_login
 from chatroom.core.moderation import LEAVE_COMMAND
 from chatroom.core.text import MAX_NICK, nick_error, room_error, to_nfc
 
@@ -19,7 +19,7 @@ MAX_HISTORY_PAGE = 200
 MAX_MISTYPED = 20
 """Characters of a name up to which one is looked for that is near."""
 
-_COMMAND = re.compile(r"\s*/(\S*)\s*(.*)", re.DOTALL)
+_COMMAND = re.compile(rf"\s*/([oO][pP]{RUN_ON}|\S*)\s*(.*)", re.DOTALL)
 _TO_AND_TEXT = re.compile(r"(\S+)\s(.*)", re.DOTALL)
 
 

@@ -55,6 +55,6 @@ class Operating:
 def _doubt(frame: Fields) -> Event:
     """Return in words that nobody knows what became of *frame*."""
     if frame["do"] == "login":
-        return "no answer came to your operator's key; /op shows it again"
+        return "no answer came to your operator's key; try /op again"
     what = " ".join(word for word in frame.values() if isinstance(word, str))
     return f"no answer came, and it may be done or not: {what}"

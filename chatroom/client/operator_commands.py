@@ -23,16 +23,21 @@ NICK_MARK = "@"
 COMMAND = "/op"
 """What a key is typed behind."""
 
-_KEY = re.compile(r"\s*/op\s+", re.IGNORECASE)
-_LOGIN = re.compile(r"\s*/op(\s|\Z)", re.IGNORECASE)
+RUN_ON = "(?=[0-9a-fA-F]{16})"
+"""What stands right behind it where a space was forgotten: it is no word."""
+
+_KEY = re.compile(rf"\s*/op(\s+|{RUN_ON})", re.IGNORECASE)
+_LOGIN = re.compile(rf"\s*/op(\s|\Z|{RUN_ON})", re.IGNORECASE)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIME = re.compile(r"([0-9]{1,6})([smhd])")
 _TIMES = "90s 10m 2h 7d"
 
 
 def confides(line: str) -> bool:
-    """Tell whether *line* has an operator's key in it, or is about to: be it one that
-    would not be taken, for a capital or a space too much."""
+    """Tell whether *line* has an operator's key in it, or is about to.
+
+    Also where a space is forgotten, or a capital too much has it not taken.
+    """
     return _KEY.match(line) is not None
 
 

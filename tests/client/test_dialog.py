@@ -1,5 +1,6 @@
 """What keys do around the text being typed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -277,15 +278,17 @@ def test_a_key_is_masked_from_its_first_character_on(tmp_path: Path) -> None:
         "/OP sesame",
         "  /op sesame",
         "/o\tsesame",
+        PASTE.format("/op5e5a3e5e5a3e5e5a3e"),
+        PASTE.format("\r/op5e5a3e5e5a3e5e5a3e"),
     ],
 )
 def test_however_a_key_gets_there(tmp_path: Path, keys: str) -> None:
     desk = Desk(LineHistory(tmp_path / "history"))
     desk.owner.options = ("/op ",)
     desk.type(keys)
-    assert "sesame" not in desk.text
+    assert not re.search("sesame|5a3e", desk.text)
     desk.type("\r")
-    assert "sesame" in desk.owner.lines[0]
+    assert re.search("sesame|5a3e", desk.owner.lines[0])
     desk.type("\x1b[A")
     assert desk.text == "|"
     assert not (tmp_path / "history").exists()

@@ -25,7 +25,7 @@ def test_what_is_not_answered_is_told_once() -> None:
         "no answer came, and it may be done or not: ban bob",
         "no answer came, and it may be done or not: unban 10.0.0.1",
         "no answer came, and it may be done or not: topic",
-        "no answer came to your operator's key; /op shows it again",
+        "no answer came to your operator's key; try /op again",
     ]
     assert operating.lost() == []
 

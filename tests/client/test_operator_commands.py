@@ -10,6 +10,8 @@ from chatroom.client.operator_commands import confides, is_login, marked, seen
 from chatroom.core.text import MAX_REMARK
 from tests.client.test_commands import ran
 
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
 
 def op(do: str, **fields: object) -> Fields:
     return {"type": "op", "do": do} | fields
@@ -107,6 +109,8 @@ def test_every_line_asks_for_one_thing_or_explains(name: str, rest: str) -> None
         ("/op sesame", "/op ******"),
         (" \t/OP\n sesame x", " \t/OP\n ********"),
         ("/op ", "/op "),
+        (f"/op{KEY}", "/op" + "*" * 40),
+        (f" /Op{KEY.upper()} x", " /Op" + "*" * 42),
     ],
 )
 def test_a_key_is_not_seen(line: str, shown: str) -> None:
@@ -116,7 +120,8 @@ def test_a_key_is_not_seen(line: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["/op", "/opera x", "//op x", "op x", "/ op x", "x /op y"]
+    "line",
+    ["/op", "/opera x", "//op x", "op x", "/ op x", "x /op y", f"//op{KEY}"],
 )
 def test_other_lines_are_seen(line: str) -> None:
     assert not confides(line)

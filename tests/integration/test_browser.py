@@ -682,7 +682,7 @@ def test_a_key_is_never_to_be_read(visit: Visit, start: Start, tmp_path: Path) -
     ann = visit("ann", "tea", server.address)
     page = ann.page
     values = "['text', 'key'].map((id) => document.getElementById(id).value)"
-    for ways in (("/op ", KEY), (f"/op {KEY}",), (f"  /OP\n{KEY}",)):
+    for ways in (("/op ", KEY), (f"/op {KEY}",), (f"  /OP\n{KEY}",), (f"/op{KEY}",)):
         for typed in ways:
             page.type(typed)
         assert page.value(values) == ["", KEY]

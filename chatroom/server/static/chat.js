@@ -1224,7 +1224,7 @@ class Face {
 	#typed() {
 		const { style, value } = $("text")
 		// A key must not be read over a shoulder, nor be said by mistake.
-		const [, key] = /^\s*\/op\s([^]*)/i.exec(value) ?? []
+		const [, key] = /^\s*\/op(?:\s|(?=[\da-f]{16}))([^]*)/i.exec(value) ?? []
 		if (key !== undefined) {
 			this.#fill("")
 			return this.askKey(key)
