@@ -9,6 +9,7 @@ all logs hold together is bounded by whoever looks at their ``Held``: ``level_do
 
 from collections import deque
 from collections.abc import Iterable, Sized
+from math import inf
 from typing import Any, Generic, TypeVar
 
 Entry = TypeVar("Entry", bound=Sized)
@@ -36,7 +37,7 @@ class RoomLog(Generic[Entry]):
     the newest one, whatever its size.  *held* counts what it holds, among others.
     """
 
-    __slots__ = ("_entries", "_first", "_held", "_keep", "_keep_bytes", "size")
+    __slots__ = ("_entries", "_first", "_held", "_most", "_most_bytes", "size")
 
     def __init__(
         self,
@@ -46,8 +47,7 @@ class RoomLog(Generic[Entry]):
         last_id: int = 0,
         held: Held | None = None,
     ) -> None:
-        self._keep = keep
-        self._keep_bytes = keep_bytes
+        self.bound(keep, keep_bytes)
         self._held = held if held is not None else Held()
         self._entries: deque[Entry] = deque()
         self._first = last_id + 1
@@ -69,16 +69,20 @@ class RoomLog(Generic[Entry]):
 
     def append(self, entry: Entry) -> None:
         """Hold *entry* under the next id, and drop what is over the bounds."""
-        self._entries.append(entry)
+        entries = self._entries
+        entries.append(entry)
         size = len(entry) + ENTRY_OVERHEAD
         self.size += size
         self._held.size += size
-        while self._is_over():
+        # As _is_over has it, without a call for every message.
+        while len(entries) > self._most or self.size > self._most_bytes:
+            if len(entries) == 1:
+                break
             self._drop_oldest()
 
     def bound(self, keep: int, keep_bytes: int) -> None:
         """Hold no more than this from the next entry on; see also ``trim``."""
-        self._keep, self._keep_bytes = keep, keep_bytes
+        self._most, self._most_bytes = keep or inf, keep_bytes or inf
 
     def trim(self, most: int) -> bool:
         """Drop what is over the bounds, *most* entries; tell whether more is."""
@@ -98,10 +102,7 @@ class RoomLog(Generic[Entry]):
 
     def _is_over(self) -> bool:
         count = len(self._entries)
-        return count > 1 and bool(
-            (self._keep and count > self._keep)
-            or (self._keep_bytes and self.size > self._keep_bytes)
-        )
+        return count > 1 and (count > self._most or self.size > self._most_bytes)
 
     def _drop_oldest(self) -> None:
         size = len(self._entries.popleft()) + ENTRY_OVERHEAD

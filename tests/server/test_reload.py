@@ -130,7 +130,7 @@ def test_other_defaults_are_no_copies_that_were_forgotten(start: Start) -> None:
         found = (
             server.settings, server.chat.rules, server.limited, server._max_kept,
             vars_of(server.frames), vars_of(server.bytes),
-            room.presence_limit, room.log._keep, room.log._keep_bytes,
+            room.presence_limit, room.log._most, room.log._most_bytes,
             vars(server.store)["_keep"], connection._next_deadline(),
         )  # fmt: skip
         if world is changed:
