@@ -378,17 +378,20 @@ def encode(message: Tellable) -> bytes:
         sizes = [_to_bytes({"room": r, "count": n}) for r, n in message.rooms]
         return _page({"type": "rooms"}, "rooms", sizes)
     if isinstance(message, messages.Bans):
-        bans = [_to_bytes(_given(ban, _BAN)) for ban in message.bans]
+        bans = [_to_bytes(_filled({}, ban, _BAN)) for ban in message.bans]
         return _page({"type": "op", "do": "bans"}, "bans", bans)
-    value: dict[str, object] = {"type": message.type}
-    value |= _given(message, _FIELDS[type(message)])
-    return encode_object(value)
+    return encode_object(
+        _filled({"type": message.type}, message, _FIELDS[type(message)])
+    )
 
 
-def _given(noun: object, names: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """Return the fields of *noun* by their keys, without those that are ``None``."""
-    found = ((key, getattr(noun, name)) for name, key in names)
-    return {key: value for key, value in found if value is not None}
+def _filled(value: Fields, noun: object, names: Iterable[tuple[str, str]]) -> Fields:
+    """Return *value* with the fields of *noun* that are not ``None``, by their keys."""
+    for name, key in names:
+        field = getattr(noun, name)
+        if field is not None:
+            value[key] = field
+    return value
 
 
 def encode_message(message: Message) -> bytes:
