@@ -24,7 +24,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from chatroom import __version__
-from chatroom.errors import StartError, UsageError
+from chatroom.errors import ChatroomError, StartError, UsageError
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -520,13 +520,18 @@ def _read_text(path: str, required: bool) -> str:
         if not required and isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return ""
         raise UsageError(f"cannot read {path!a}: {error.strerror}") from None
-    if len(data) > MAX_SETTINGS_FILE:
-        raise UsageError(f"{path!a} is larger than {MAX_SETTINGS_FILE} bytes")
+    return _text_of(path, data, MAX_SETTINGS_FILE, UsageError)
+
+
+def _text_of(path: str, data: bytes, most: int, complaint: type[ChatroomError]) -> str:
+    """Return the text that is *data*, of the file *path*, and *most* bytes at most."""
+    if len(data) > most:
+        raise complaint(f"{path!a} is larger than {most} bytes")
     try:
         return data.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path!a}, line {number}: it is not UTF-8") from None
+        raise complaint(f"{path!a}, line {number}: it is not UTF-8") from None
 
 
 def _parse_toml(path: str, text: str) -> Iterable[tuple[str, Any]]:
@@ -656,14 +661,9 @@ def read_lines(path: str) -> list[str]:
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_LINES_FILE + 1)
-        if len(data) > MAX_LINES_FILE:
-            raise StartError(f"{path!a} is larger than {MAX_LINES_FILE} bytes")
-        return data.removeprefix(BOM_UTF8).decode().splitlines()
     except OSError as error:
         raise StartError(f"cannot read {path!a}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        number = error.object.count(b"\n", 0, error.start) + 1
-        raise StartError(f"{path!a}, line {number}: it is not UTF-8") from None
+    return _text_of(path, data, MAX_LINES_FILE, StartError).splitlines()
 
 
 def is_open_to_others(path: str) -> bool:

@@ -283,64 +283,43 @@ def _change_welcome(change: Callable[[Any], Any]) -> None:
 
 def keep_no_sessions() -> None:
     """Messages are on the disk, sessions are not."""
-    write = sqlite.SqliteStore._write
-
-    def partial(
-        self: sqlite.SqliteStore,
-        rows: Any,
-        ids: Any,
-        sessions: Any,
-        gone: Any,
-        orders: Any,
-    ) -> None:
-        write(self, rows, ids, [], [], orders)
-
-    _put(sqlite.SqliteStore, "_write", partial)
+    _change_writing(lambda rows, ids, _, __, orders: [(rows, ids, [], [], orders)])
 
 
 def keep_no_orders() -> None:
     """What operators have ordered is on the disk for nobody."""
-    _change_orders(lambda orders: {})
+    _change_writing(lambda *others: [(*others[:-1], {})])
 
 
 def lift_no_orders() -> None:
     """What they have put out of force is in force again after a start."""
-    _change_orders(lambda orders: {k: o for k, o in orders.items() if o is not None})
 
+    def given(*what: Any) -> list[tuple[Any, ...]]:
+        orders = {key: order for key, order in what[-1].items() if order is not None}
+        return [(*what[:-1], orders)]
 
-def _change_orders(change: Callable[[Any], Any]) -> None:
-    write = sqlite.SqliteStore._write
-
-    def changed(
-        self: sqlite.SqliteStore,
-        rows: Any,
-        ids: Any,
-        sessions: Any,
-        gone: Any,
-        orders: Any,
-    ) -> None:
-        write(self, rows, ids, sessions, gone, change(orders))
-
-    _put(sqlite.SqliteStore, "_write", changed)
+    _change_writing(given)
 
 
 def receipts_on_their_own() -> None:
     """Sessions are written before the messages, in a transaction of their own."""
+
+    def twice(rows: Any, ids: Any, *others: Any) -> list[tuple[Any, ...]]:
+        first = ([], {}, *others)
+        return [first, (rows, ids, [], [], {})] if rows else [first]
+
+    _change_writing(twice)
+
+
+def _change_writing(change: Callable[..., list[tuple[Any, ...]]]) -> None:
+    """Have what is written at once be written as what *change* makes of it."""
     write = sqlite.SqliteStore._write
 
-    def twice(
-        self: sqlite.SqliteStore,
-        rows: Any,
-        ids: Any,
-        sessions: Any,
-        gone: Any,
-        orders: Any,
-    ) -> None:
-        write(self, [], {}, sessions, gone, orders)
-        if rows:
-            write(self, rows, ids, [], [], {})
+    def changed(self: sqlite.SqliteStore, *what: Any) -> None:
+        for transaction in change(*what):
+            write(self, *transaction)
 
-    _put(sqlite.SqliteStore, "_write", twice)
+    _put(sqlite.SqliteStore, "_write", changed)
 
 
 def shorten_the_text() -> None:
